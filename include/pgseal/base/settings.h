@@ -1,0 +1,131 @@
+/* The settings of the [pgseal] section: one row each in settings.def, one field each here.
+ * Parsing, SHOW CONFIG, the sample file and the manual page all come from the row. */
+#ifndef PGSEAL_BASE_SETTINGS_H
+#define PGSEAL_BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pgseal/base/clock.h"
+#include "pgseal/base/err.h"
+#include "pgseal/base/report.h"
+
+enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
+
+struct settings {
+	/* where */
+	char *listen_addr;
+	int64_t listen_port;
+	char *unix_socket_dir;
+	int64_t unix_socket_mode;
+	char *unix_socket_group;
+	int64_t listen_backlog;
+	/* process */
+	char *user;
+	char *pidfile;
+	int64_t workers;
+	int64_t gates;
+	usec_t shutdown_timeout;
+	/* log */
+	char *logfile;
+	bool syslog;
+	char *syslog_ident;
+	char *syslog_facility;
+	bool log_connections;
+	bool log_disconnections;
+	bool log_pooler_errors;
+	int64_t verbose;
+	usec_t stats_period;
+	/* pools */
+	int64_t pool_mode; /* enum pool_mode */
+	int64_t default_pool_size;
+	int64_t max_client_conn;
+	int64_t max_login_clients;
+	usec_t query_wait_timeout;
+	char *server_reset_query;
+	bool server_reset_query_always;
+	usec_t server_lifetime;
+	usec_t server_idle_timeout;
+	usec_t server_connect_timeout;
+	usec_t server_login_retry;
+	usec_t client_login_timeout;
+	int64_t max_packet_size;
+	char *ignore_startup_parameters;
+	char *track_extra_parameters;
+	bool cancel_require_tls;
+	/* TLS, clients */
+	int64_t client_tls_sslmode;
+	char *client_tls_cert_file;
+	char *client_tls_key_file;
+	char *client_tls_ca_file;
+	char *client_tls_crl_file;
+	char *client_tls_protocols;
+	char *client_tls_ciphers;
+	char *client_tls13_ciphers;
+	char *client_tls_ecdhcurve;
+	/* TLS, servers */
+	int64_t server_tls_sslmode;
+	char *server_tls_ca_file;
+	char *server_tls_cert_file;
+	char *server_tls_key_file;
+	char *server_tls_protocols;
+};
+
+enum setting_type {
+	SETTING_BOOL,
+	SETTING_INT,
+	SETTING_OCTAL,
+	SETTING_DURATION,
+	SETTING_SIZE,
+	SETTING_STRING,
+	SETTING_ENUM, /* value is the index in `choices` */
+};
+enum setting_apply {
+	APPLY_RELOAD,  /* a reload puts it into force */
+	APPLY_RESTART, /* read once at start; a reload that changes it says so */
+};
+
+struct setting {
+	const char *name;
+	enum setting_type type;
+	size_t offset; /* of the field in struct settings */
+	const char *initial;
+	const char *min;     /* same syntax as values; "" none */
+	const char *max;     /* likewise; SETTING_STRING with choices: how many words */
+	const char *choices; /* words separated by '|'. SETTING_ENUM: in enum order; SETTING_STRING:
+			      * the value is a comma separated list of them; "" anything */
+	enum setting_apply apply;
+	const char *group; /* heading in the sample and the manual page */
+	const char *doc;   /* one paragraph, roff-free */
+};
+
+/* The table; settings_count rows. */
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+const struct setting *settings_find(const char *name); /* NULL: unknown */
+
+/* All defaults. ERR_NO_MEMORY. */
+enum err settings_init(struct settings *s) MUST_CHECK;
+void settings_fini(struct settings *s);
+
+/* Parse and store one value. ERR_SYNTAX, ERR_RANGE, ERR_NO_MEMORY, with *why naming the remedy;
+ * the old value stays. */
+enum err settings_set(struct settings *s, const struct setting *row, const char *value,
+                      struct errbuf *why) MUST_CHECK;
+/* Current value as SHOW CONFIG prints it, into out (cut if need be); returns out. */
+const char *settings_text(const struct settings *s, const struct setting *row, char *out,
+                          size_t size);
+/* Do both hold the same value in this row? */
+bool settings_same(const struct settings *a, const struct settings *b, const struct setting *row);
+
+/* What became of a name of PgBouncer's that is not in the table. NULL: never heard of it.
+ * *accepted: harmless here, take it with a notice; otherwise refuse with the returned remedy. */
+const char *settings_foreign(const char *name, bool *accepted);
+
+/* The table as the commented sample section, "[pgseal]" and all, and as the roff list of
+ * pgseal.ini(5). */
+void settings_print_sample(FILE *to);
+void settings_print_man(FILE *to);
+
+#endif

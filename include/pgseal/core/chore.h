@@ -1,0 +1,31 @@
+/* Statements of ours on a server: parameters for a session, a barrier behind doubtful answers, and the
+ * clean-up behind a client that left in the middle. */
+#ifndef PGSEAL_CORE_CHORE_H
+#define PGSEAL_CORE_CHORE_H
+
+#include "pgseal/core/server.h"
+#include "pgseal/wire/frame.h"
+
+/* Longest that a server may take for being cleaned up before it is closed instead. */
+#define CHORE_DEADLINE_US (5 * USEC_PER_SEC)
+
+enum chore_next {
+	CHORE_GO_ON,    /* nothing to decide yet */
+	CHORE_PASS,     /* this message is the client's after all */
+	CHORE_DONE,     /* the server is the session's again, or clean: settle it */
+	CHORE_FAILED,   /* the statement failed; srv->words tells */
+};
+
+/* Begin a setup if the server's parameters differ from what its session wants. ERR_NO_MEMORY. */
+enum err chore_setup(struct server *srv) MUST_CHECK;
+enum err chore_barrier(struct server *srv) MUST_CHECK;
+/* The session is gone. half_sent: the server has received half a message. May close or release it. */
+void chore_clean(struct server *srv, bool half_sent, bool cancel);
+/* A message arrived while srv->chore is not CHORE_NONE; body is NULL when it is not complete. */
+enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body);
+/* Behind CHORE_DONE of a clean-up: the next step, or release. */
+void chore_clean_on(struct server *srv);
+/* May the client's messages go to the server now? */
+bool chore_lets_client(const struct server *srv);
+
+#endif

@@ -1,0 +1,38 @@
+/* One entry of [databases]: a libpq connection string and the pooler's own keys. Immutable,
+ * reference-counted: sites, pools and servers share it. */
+#ifndef PGSEAL_CORE_DATABASE_H
+#define PGSEAL_CORE_DATABASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "pgseal/base/report.h"
+#include "pgseal/base/settings.h"
+
+struct database {
+	atomic_uint refs;
+	char *name;           /* "*" for the fallback entry */
+	struct place at;      /* file: a copy, owned */
+	char **keywords;      /* NULL-terminated, for libpq, with the server_tls_* defaults filled in; */
+	char **values;        /* no user and no dbname unless the entry says so */
+	size_t count;
+	bool has_user;        /* the entry fixes the login role */
+	bool has_dbname;
+	int64_t pool_size;    /* of each role; the default filled in */
+	enum pool_mode pool_mode;
+	usec_t server_lifetime;
+	usec_t query_wait_timeout;
+};
+
+/* Parse one entry. Findings go to rep; NULL when there were any or without memory. */
+struct database *database_parse(const char *name, const char *value, struct place at,
+                                const struct settings *settings, struct report *rep);
+struct database *database_hold(struct database *db);
+void database_release(struct database *db);
+
+/* First value of a libpq keyword; NULL: not given. */
+const char *database_value(const struct database *db, const char *keyword);
+/* Would both log in to the same place the same way? Otherwise servers of the old one are replaced. */
+bool database_same_login(const struct database *a, const struct database *b);
+
+#endif

@@ -1,0 +1,81 @@
+/* One worker's share of a route: its servers, and its sessions that wait for one. */
+#ifndef PGSEAL_CORE_POOL_H
+#define PGSEAL_CORE_POOL_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "pgseal/core/server.h"
+#include "pgseal/core/session.h"
+
+TAILQ_HEAD(server_list, server);
+TAILQ_HEAD(session_queue, session);
+
+/* Longest that a waiter of another worker is passed over for one of ours. */
+#define POOL_SLACK_US (2 * USEC_PER_MS)
+#define POOL_RETRY_FIRST_US (100 * USEC_PER_MS)
+
+/* counter, name in SHOW STATS_TOTALS */
+#define POOL_STATS_TABLE(X) \
+	X(server_assignment_count) X(xact_count) X(query_count) X(bytes_received) X(bytes_sent) \
+	X(xact_time) X(query_time) X(wait_time) X(client_parse_count) X(server_parse_count) \
+	X(bind_count) X(client_login_count)
+struct pool_stats {
+#define X(counter) uint64_t counter;
+	POOL_STATS_TABLE(X)
+#undef X
+};
+
+struct pool {
+	UT_hash_handle hh;            /* in the worker's pools, by route */
+	struct worker *worker;
+	struct route *route;          /* a reference; the key */
+	struct database *db;          /* a reference; changes with a reload */
+	struct server_list servers[SERVER_STATES];
+	unsigned server_count[SERVER_STATES];
+	struct session_queue waiters; /* oldest first */
+	unsigned waiting;
+	unsigned opening;             /* logins under way for us */
+	unsigned sessions;
+	struct params *greeting;      /* what servers report at login; NULL: none seen yet */
+	struct timer *wait_timer;     /* deadline of the first waiter, checked when due, not re-armed per wait */
+	struct timer *retry_timer;    /* end of the pause after a failed login */
+	struct timer *sweep_timer;    /* next idle or lifetime limit */
+	usec_t retry_pause;           /* 0: the last login succeeded */
+	usec_t failed_at;
+	struct login_failure failure; /* the last one's cause */
+	bool permanent;               /* no use in waiting: wrong database, role not let in, ... */
+	bool paused;
+	struct pool_stats stats;
+	struct pool_stats period_start, period; /* at the last period's start; over the last whole period */
+};
+
+/* Find or make. NULL: out of memory. */
+struct pool *pool_get(struct worker *w, struct route *route, struct database *db);
+/* Free it if nobody uses it and it never had a server. */
+void pool_drop_unused(struct pool *p);
+void pool_free(struct pool *p); /* at exit; nobody is in it */
+
+/* A server at once, or NULL: s has been queued, or was refused and closed. */
+struct server *pool_acquire(struct pool *p, struct session *s);
+/* s no longer waits. */
+void pool_forget(struct pool *p, struct session *s);
+/* srv is clean and free: to whom it is due, or to the idle ones. */
+void pool_release(struct pool *p, struct server *srv);
+/* A server or a permit may have come free elsewhere, or servers are wanted: look again. */
+void pool_look_again(struct pool *p);
+/* A server of this pool ended; its permit is free. */
+void pool_server_gone(struct pool *p);
+/* The database's entry in a new site. */
+void pool_follow(struct pool *p, struct database *db);
+/* Replace all servers as they come free. */
+void pool_reconnect(struct pool *p);
+void pool_pause(struct pool *p, bool paused);
+/* Paused and no server left that a session holds. */
+bool pool_drained(const struct pool *p);
+void pool_learn(struct pool *p, struct params *reported);
+
+/* Answer to a login order. */
+void pool_dialled(struct dial *d, struct worker *home);
+
+#endif

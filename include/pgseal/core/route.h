@@ -1,0 +1,58 @@
+/* A route is a database and a role: what servers are exchangeable for. It is the one thing that all
+ * workers share: how many servers may exist, who has waited how long, who has servers to spare.
+ *
+ * The permit counter makes the pool size exact for the whole process. The marks below are stored
+ * sequentially consistent on both sides of each question ("I wait; has anybody a spare one?", "I have
+ * a spare one; does anybody wait?"), so that at least one side sees the other. */
+#ifndef PGSEAL_CORE_ROUTE_H
+#define PGSEAL_CORE_ROUTE_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "pgseal/base/bytes.h"
+#include "pgseal/base/clock.h"
+
+/* What one worker tells the others about its pool of this route. */
+struct route_mark {
+	alignas(64) _Atomic usec_t oldest_wait; /* since when its first waiter waits; 0: nobody */
+	atomic_int idle;                        /* servers it has to spare */
+};
+
+struct routes;
+struct route;
+
+/* workers: how many marks a route has. ERR_NO_MEMORY. */
+enum err routes_create(size_t workers, struct routes **out) MUST_CHECK;
+void routes_free(struct routes *r); /* every route has been let go */
+
+/* Find or make; the caller gets a reference. NULL: out of memory. Any thread. */
+struct route *route_get(struct routes *r, const char *database, const char *role);
+struct route *route_hold(struct route *route);
+void route_release(struct route *route);
+const char *route_database(const struct route *route);
+const char *route_role(const struct route *route);
+
+/* Permission to have one more server. Any thread. */
+void route_set_limit(struct route *route, int limit);
+bool route_permit_take(struct route *route);
+void route_permit_give(struct route *route);
+int route_servers(const struct route *route);
+/* More servers exist than the (lowered) limit allows. */
+bool route_over_limit(const struct route *route);
+
+struct route_mark *route_mark(struct route *route, size_t worker);
+size_t route_workers(const struct route *route);
+/* The other worker whose first waiter waits longest, its since in *since; -1: none waits. */
+int route_oldest_other(struct route *route, size_t me, usec_t *since);
+/* Another worker with servers to spare; -1: none. */
+int route_spare_other(struct route *route, size_t me);
+
+/* The parameters that servers of this route report at login, flat (params.h). Replaced when a server
+ * reports others. Any thread. */
+void route_learn(struct route *route, struct bytes flat);
+/* Append to *out; ERR_NOT_FOUND: none yet. */
+enum err route_learnt(struct route *route, struct buf *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,87 @@
+/* A connection to a PostgreSQL server: owned by one worker's pool, lent to one session at a time. */
+#ifndef PGSEAL_CORE_SERVER_H
+#define PGSEAL_CORE_SERVER_H
+
+#include <libpq-fe.h>
+
+#include "pgseal/core/dial.h"
+#include "pgseal/core/params.h"
+#include "pgseal/loop/stream.h"
+#include "pgseal/wire/tracker.h"
+
+struct pool;
+struct session;
+
+#define SERVER_STATE_TABLE(X)                                                             \
+	X(SERVER_IDLE, "idle")         /* in the pool, newest first */                    \
+	X(SERVER_ACTIVE, "active")     /* lent to srv->session */                         \
+	X(SERVER_CLEANING, "tested")   /* its client left it in the middle: see chore */  \
+	X(SERVER_CANCELED, "being_canceled") /* free but for cancels not answered yet */  \
+	X(SERVER_CLOSING, "close")     /* dead; freed at the end of the turn */
+enum server_state {
+#define X(number, word) number,
+	SERVER_STATE_TABLE(X)
+#undef X
+	SERVER_STATES
+};
+
+/* What statements of ours the server is at. Their answers never reach a client. */
+enum chore {
+	CHORE_NONE,
+	CHORE_SETUP,    /* parameters for the session that it was just lent to */
+	CHORE_BARRIER,  /* an empty query, behind which nothing of the client's can come */
+	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
+	CHORE_ROLLBACK,
+	CHORE_RESET,    /* server_reset_query */
+};
+
+struct server {
+	struct letter letter;        /* for hand-over to another worker */
+	TAILQ_ENTRY(server) link;    /* in the pool's list of its state */
+	struct stream stream;
+	PGconn *conn;                /* owned; the SSL and the descriptor belong to it */
+	struct pool *pool;           /* borrowed; NULL while handed over */
+	struct route *route;         /* a reference, and its permit */
+	struct database *db;         /* a reference: what it was logged in with */
+	struct session *session;     /* set exactly while SERVER_ACTIVE */
+	struct params *params;       /* in force on it; a reference */
+	struct tracker tracker;
+	struct buf kept;             /* the beginning of a message that is not whole yet */
+	size_t passing;              /* bytes of the current message still to be passed on or dropped */
+	uint64_t id;
+	uint32_t pid;                /* backend's process id */
+	enum server_state state;
+	enum chore chore;
+	usec_t born, since;          /* login; last change of state */
+	struct timer *deadline;      /* of a chore for a client that is gone; made on first need */
+	struct buf words;            /* the error that a chore met: a whole ErrorResponse body */
+	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
+	bool cancel_again;           /* and another was asked for meanwhile */
+	bool barrier_seen;           /* the barrier's own answer has begun */
+	bool used;                   /* was lent at least once */
+	bool stale;                  /* replaced as soon as it is free: configuration changed, RECONNECT */
+	bool fatal;                  /* it said FATAL: the words have reached the client */
+	bool dropping;               /* the message being passed is dropped instead */
+	struct buf flat_params;      /* while handed over */
+};
+
+const char *server_state_word(enum server_state state);
+
+/* Make a server of a successful login; takes over d's connection, route reference and permit. NULL:
+ * out of memory, d untouched. */
+struct server *server_create(struct pool *pool, struct dial *d);
+/* The one way to change state; moves it between the pool's lists. */
+void server_set_state(struct server *srv, enum server_state next);
+/* End it: log the reason, give the permit back, free at the end of the turn. A session that holds it
+ * must have been told before. why: for the log, NULL: say nothing. */
+void server_close(struct server *srv, const char *why);
+/* Now; for the end of a turn and for shutdown. */
+void server_free(struct server *srv);
+
+/* Pass it to another worker, which looks for its own pool of the route. Must be idle and whole. */
+void server_hand_over(struct server *srv, struct worker *to);
+
+/* A statement of ours; tracked like a client's. ERR_NO_MEMORY. */
+enum err server_query(struct server *srv, enum chore chore, const char *sql) MUST_CHECK;
+
+#endif

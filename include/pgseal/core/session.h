@@ -1,0 +1,119 @@
+/* A client that was let in. Made by a gate, then owned by one worker for life. */
+#ifndef PGSEAL_CORE_SESSION_H
+#define PGSEAL_CORE_SESSION_H
+
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include "pgseal/base/mailbox.h"
+#include "pgseal/core/crew.h"
+#include "pgseal/core/params.h"
+#include "pgseal/core/route.h"
+#include "pgseal/loop/stream.h"
+#include "pgseal/tls/identity.h"
+#include "pgseal/wire/startup.h"
+
+struct console;
+struct pool;
+struct server;
+
+#define SESSION_STATE_TABLE(X)                                              \
+	X(SESSION_GREETING, "login")   /* waits for its route's first server */ \
+	X(SESSION_IDLE, "idle")                                             \
+	X(SESSION_WAITING, "waiting")  /* in its pool's queue */            \
+	X(SESSION_ACTIVE, "active")    /* holds session->server */          \
+	X(SESSION_CLOSING, "close")    /* freed at the end of the turn */
+enum session_state {
+#define X(number, word) number,
+	SESSION_STATE_TABLE(X)
+#undef X
+	SESSION_STATES
+};
+
+/* name, severity told to the client (NULL: nothing is told), SQLSTATE, message, words for the log */
+#define CLOSE_REASON_TABLE(X) \
+	X(CLOSE_QUIT, NULL, NULL, NULL, "client closed the connection") \
+	X(CLOSE_LOST, NULL, NULL, NULL, "client connection lost") \
+	X(CLOSE_PROTOCOL, "FATAL", "08P01", "protocol violation", "protocol violation by the client") \
+	X(CLOSE_SERVER_LOST, "FATAL", "08006", "server closed the connection unexpectedly", "server lost") \
+	X(CLOSE_SERVER_FATAL, NULL, NULL, NULL, "server ended the session") \
+	X(CLOSE_SERVER_NONSENSE, "FATAL", "08006", "server sent a message that makes no sense here", "server nonsense") \
+	X(CLOSE_SERVER_LOGIN, "FATAL", "08006", "could not connect to the server", "server login failed") \
+	X(CLOSE_WAIT, "FATAL", "53300", "query_wait_timeout", "query_wait_timeout") \
+	X(CLOSE_SETUP, "FATAL", "22023", "session parameters were refused by the server", "session parameters refused") \
+	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
+	X(CLOSE_SHUTDOWN, "FATAL", "57P01", "terminating connection due to administrator command", "shutdown") \
+	X(CLOSE_NO_MEMORY, "FATAL", "53200", "out of memory", "out of memory")
+enum close_reason {
+#define X(name, severity, sqlstate, message, words) name,
+	CLOSE_REASON_TABLE(X)
+#undef X
+};
+
+union peer_addr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+};
+/* "192.0.2.1", "2001:db8::1" or "unix", and the port (0 for unix). */
+void peer_text(const union peer_addr *a, char *out, size_t size, int *port);
+
+struct session {
+	struct letter letter;         /* the way from gate to worker */
+	TAILQ_ENTRY(session) link;    /* in the worker's list */
+	LIST_ENTRY(session) key_link; /* in the worker's by_key */
+	TAILQ_ENTRY(session) wait_link; /* in the pool's queue, while waiting or greeting */
+	struct worker *worker;
+	struct pool *pool;            /* borrowed; NULL for the console */
+	struct server *server;        /* lent; set exactly while SESSION_ACTIVE */
+	struct console *console;      /* set exactly for console sessions */
+	struct params *wanted;        /* parameters; a reference; NULL while greeting */
+	struct identity *identity;    /* owned */
+	struct route *route;          /* a reference; NULL for the console */
+	struct startup *startup;      /* owned; until greeted */
+	struct stream stream;         /* its SSL and descriptor are owned here */
+	struct buf input;             /* plaintext that could not be passed on yet */
+	size_t passing;               /* bytes of the current message still to come from the client */
+	usec_t since;                 /* last change of state */
+	usec_t born;
+	usec_t query_since, xact_since; /* 0: none runs */
+	uint64_t id;
+	uint8_t secret[WIRE_SECRET_OURS];
+	uint8_t secret_len;
+	uint8_t state;                /* enum session_state */
+	bool dropping;                /* the message coming in is swallowed */
+	bool unproven;                /* `wanted` holds values of the client's that no server has seen */
+	bool leaving;                 /* the client will send no more; answers may still go out */
+	bool skipping;                /* an error was answered here: drop up to the next Sync */
+	bool counted;                 /* in crew->clients */
+	uint32_t key;                 /* the "process id" of its cancel key */
+	union peer_addr *peer;        /* owned */
+};
+
+/* For the console's sessions; relay_session_ops are for all others. */
+extern const struct stream_ops session_console_ops;
+
+const char *session_state_word(enum session_state state);
+void session_set_state(struct session *s, enum session_state next);
+
+/* A session in the making, for the gate. NULL: out of memory. */
+struct session *session_create(int fd);
+/* Frees everything, closes the connection. Not while a worker has it. */
+void session_free(struct session *s);
+
+/* Send the greeting: the parameters are known. */
+void session_greet(struct session *s);
+/* Tell why (detail may be NULL), give back or clean up what it holds, free at the end of the turn. */
+void session_close(struct session *s, enum close_reason reason, const char *detail);
+/* The same with a server's own words. */
+void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
+                         const char *message, const char *detail);
+/* End what it asks with an ERROR instead of a server's answer; the session goes on. Only while it
+ * waits. */
+void session_fail_request(struct session *s, const char *sqlstate, const char *message);
+/* An ErrorResponse or notice of ours between messages. */
+void session_tell(struct session *s, char type, const char *severity, const char *sqlstate,
+                  const char *message, const char *detail, const char *hint);
+
+#endif

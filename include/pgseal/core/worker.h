@@ -1,0 +1,88 @@
+/* A worker: the thread that established sessions, their pools and servers live in. */
+#ifndef PGSEAL_CORE_WORKER_H
+#define PGSEAL_CORE_WORKER_H
+
+#include <pthread.h>
+
+#include "pgseal/core/crew.h"
+#include "pgseal/core/paused.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/site.h"
+
+/* How long what a vanished client had asked may still run before it is cancelled. */
+#define WORKER_LEAVE_GRACE_US (2 * USEC_PER_SEC)
+#define WORKER_KEYS 1024
+
+LIST_HEAD(session_list, session);
+
+struct worker {
+	size_t index;
+	struct crew *crew;
+	struct loop *loop;
+	struct io *io;
+	struct mailbox *mailbox;
+	struct site *site;              /* a reference */
+	struct pool *pools;             /* uthash by route */
+	struct params_table *params;
+	struct session_queue sessions;  /* all, oldest first */
+	struct session_list by_key[WORKER_KEYS]; /* sessions by their cancel key */
+	struct session_queue dead;      /* freed at the end of the turn */
+	struct server_list dead_servers;
+	struct timer *leave_timer;      /* clients that closed while a statement of theirs runs */
+	struct timer *stats_timer;
+	uint64_t next_id;
+	uint32_t next_key;
+	atomic_int load;                /* sessions: the gates pick the least */
+	pthread_t thread;
+	struct letter farewell;         /* tells control that the thread has ended */
+	bool draining;                  /* sessions end at their transaction's end */
+	bool paused;                    /* PAUSE without a database: new pools too */
+	struct paused_list paused_databases; /* PAUSE with one: new pools of it too */
+	STAILQ_HEAD(, tour) parked;     /* console requests that wait here for something */
+};
+
+/* Console requests travel: each worker does its part and sends the request on; the last sends it home.
+ * Embedded in a request of the floor above. */
+struct tour {
+	struct letter letter;
+	STAILQ_ENTRY(tour) link;
+	struct crew *crew;
+	size_t at;                      /* index of the worker that has it; worker_count: going home */
+	size_t home;                    /* worker of the session that asked */
+	uint64_t session_id;            /* it may be gone by then */
+	/* This worker's part. False: not finished, park it here; it is called again when something
+	 * changed. */
+	bool (*visit)(struct tour *t, struct worker *w);
+	void (*come_home)(struct tour *t, struct worker *w, struct session *s); /* s NULL: gone. Frees */
+	void (*drop)(struct tour *t);   /* frees, at shutdown */
+};
+void tour_start(struct tour *t);
+/* Call visit again for the parked ones: something changed. Cheap when there are none. */
+void worker_revisit(struct worker *w);
+
+enum err worker_create(struct crew *crew, size_t index, struct site *site,
+                       struct worker **out) MUST_CHECK;
+enum err worker_start(struct worker *w) MUST_CHECK;
+void worker_join(struct worker *w);
+/* When no thread runs any more: discard what never arrived, which may belong to other workers' routes;
+ * then free. */
+void worker_empty(struct worker *w);
+void worker_free(struct worker *w);
+
+/* Letters from other threads. */
+void worker_post(struct worker *w, struct letter *letter);
+/* A session that a gate has let in, off its io: given away. */
+void worker_post_session(struct worker *w, struct session *s);
+enum err worker_post_site(struct worker *w, struct site *site) MUST_CHECK;
+/* Drain: sessions end with 57P01 as they come to a transaction's end; at once: now. The thread ends
+ * when the last session is gone. */
+void worker_post_drain(struct worker *w, bool at_once);
+/* A pool of this route may have something to do. */
+void worker_post_look(struct worker *w, struct route *route);
+
+struct session *worker_session(struct worker *w, uint32_t key);
+struct session *worker_session_by_id(struct worker *w, uint64_t id);
+/* A session or server ended: enough gone to stop? */
+void worker_check_end(struct worker *w);
+
+#endif

@@ -1,0 +1,221 @@
+#include "pgseal/admin/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pgseal/wire/message.h"
+#include "pool_commands_priv.h"
+#include "probes_priv.h"
+#include "request_priv.h"
+
+static void command_show(struct request *rq, struct session *s);
+static void command_help(struct request *rq, struct session *s);
+static void command_control(struct request *rq, struct session *s);
+
+/* --- the table --- */
+
+#define SHOW(what, view_, help_)                                                         \
+	{ .words = "SHOW " what, .args = "", .right = CONSOLE_STATS, .run = command_show, \
+	  .view = &view_, .help = help_ }
+#define CONTROL(words_, kind, help_)                                                    \
+	{ .words = words_, .args = "", .right = CONSOLE_ADMIN, .run = command_control,      \
+	  .option = kind, .help = help_ }
+
+const struct command commands_table[] = {
+	{ .words = "SHOW HELP", .args = "", .right = CONSOLE_STATS, .run = command_help,
+	  .help = "This list." },
+	SHOW("VERSION", view_version, "Version of this program."),
+	SHOW("CONFIG", view_config, "Settings in force."),
+	SHOW("DATABASES", view_databases, "Entries of [databases] and what uses them."),
+	SHOW("POOLS", view_pools, "Clients and servers of each database and role."),
+	SHOW("CLIENTS", view_clients, "Client connections."),
+	SHOW("CLIENTS EXTENDED", view_clients_extended, "The same, with certificates."),
+	SHOW("SERVERS", view_servers, "Server connections."),
+	SHOW("SERVERS EXTENDED", view_servers_extended, "The same, with certificates."),
+	SHOW("SOCKETS", view_sockets, "Both, with the state of their buffers."),
+	SHOW("STATS", view_stats, "Counters of each database."),
+	SHOW("STATS_TOTALS", view_stats_totals, "Counters since the start."),
+	SHOW("STATS_AVERAGES", view_stats_averages, "Averages of the last stats_period."),
+	SHOW("TOTALS", view_totals, "Counters of all databases together."),
+	SHOW("LISTS", view_lists, "How many there are of what."),
+	SHOW("STATE", view_state, "Active, paused?"),
+	SHOW("USERS", view_users, "Roles and what uses them."),
+	SHOW("IDENTITIES", view_identities, "Rules that say which certificate is whom."),
+	SHOW("TLS", view_tls, "Certificate files in force."),
+	{ .words = "SHOW", .args = "<parameter>", .right = CONSOLE_STATS, .min_args = 1,
+	  .max_args = 3, .run = probes_show, .help = "Session parameters that drivers ask for." },
+	{ .words = "SELECT", .args = "1", .right = CONSOLE_STATS, .min_args = 1, .max_args = 1,
+	  .run = probes_ping, .help = "Is anybody there?" },
+	{ .words = "SET", .args = "<parameter> = <value>", .right = CONSOLE_STATS, .min_args = 1,
+	  .max_args = STATEMENT_TOKENS, .run = probes_set,
+	  .help = "Session parameters that drivers set; without effect." },
+	CONTROL("RELOAD", CONTROL_RELOAD, "Read the configuration and put it into force."),
+	{ .words = "PAUSE", .args = "[<db>]", .right = CONSOLE_ADMIN, .max_args = 1,
+	  .run = command_pause, .help = "Lend no servers; returns when none is lent any more." },
+	{ .words = "RESUME", .args = "[<db>]", .right = CONSOLE_ADMIN, .max_args = 1,
+	  .run = command_resume, .help = "End a PAUSE." },
+	{ .words = "RECONNECT", .args = "[<db>]", .right = CONSOLE_ADMIN, .max_args = 1,
+	  .run = command_reconnect, .help = "Replace the servers as they come free." },
+	{ .words = "KILL_CLIENT", .args = "<id>", .right = CONSOLE_ADMIN, .min_args = 1,
+	  .max_args = 1, .run = command_kill_client, .help = "Close a client's connection." },
+	CONTROL("SHUTDOWN", CONTROL_SHUTDOWN, "End at once."),
+	CONTROL("SHUTDOWN WAIT_FOR_SERVERS", CONTROL_SHUTDOWN_WAIT_FOR_SERVERS,
+	        "End each session at its transaction's end, then end."),
+	CONTROL("SHUTDOWN WAIT_FOR_CLIENTS", CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS,
+	        "Let nobody in; end when all have left by themselves."),
+};
+const size_t commands_count = sizeof(commands_table) / sizeof(*commands_table);
+
+/* --- finding --- */
+
+/* SELECT is another word for SHOW, except in SELECT 1. */
+static size_t fits(const struct statement *st, const struct command *c)
+{
+	size_t n = statement_begins(st, 0, c->words);
+
+	if (n == 0 && strncmp(c->words, "SHOW ", 5) == 0 && statement_begins(st, 0, "SELECT") > 0 &&
+	    (n = statement_begins(st, 1, c->words + 5)) > 0)
+		n++;
+	return n;
+}
+
+static const struct command *find(const struct statement *st, size_t *words)
+{
+	const struct command *best = NULL;
+
+	*words = 0;
+	for (size_t i = 0; i < commands_count; i++) {
+		size_t n = fits(st, &commands_table[i]);
+
+		if (n > *words) {
+			best = &commands_table[i];
+			*words = n;
+		}
+	}
+	return best;
+}
+
+/* The statement's beginning, for a message. */
+static void excerpt(const struct statement *st, char *out, size_t size)
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < st->count && i < 3 && at < size; i++)
+		at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : " ", st->token[i].text);
+}
+
+static enum err unknown(const struct statement *st, struct errbuf *why)
+{
+	char text[80];
+
+	excerpt(st, text, sizeof(text));
+	return err_set(why, ERR_SYNTAX, "invalid command '%s', use SHOW HELP;", text);
+}
+
+static bool find_columns(const struct statement *st, struct action *out)
+{
+	if (out->command->view != NULL) {
+		out->columns = out->command->view->columns;
+		out->column_count = out->command->view->count;
+	} else if (out->command->run == probes_show) {
+		return probes_find(st, out->first_arg, out);
+	} else if (out->command->run == probes_ping) {
+		out->columns = &probes_ping_column;
+		out->column_count = 1;
+		return probes_is_ping(st);
+	}
+	return true;
+}
+
+enum err commands_find(const struct statement *st, struct action *out, struct errbuf *why)
+{
+	struct action a = { 0 };
+	size_t args;
+
+	a.command = find(st, &a.first_arg);
+	if (a.command == NULL || st->too_long)
+		return unknown(st, why);
+	args = st->count - a.first_arg;
+	if (args < a.command->min_args || args > a.command->max_args) {
+		if (a.command->run == probes_show || a.command->run == probes_ping)
+			return unknown(st, why);
+		return err_set(why, ERR_SYNTAX, "usage: %s%s%s", a.command->words,
+		               *a.command->args != '\0' ? " " : "", a.command->args);
+	}
+	if (!find_columns(st, &a))
+		return unknown(st, why);
+	*out = a;
+	return ERR_OK;
+}
+
+/* --- running --- */
+
+void commands_run(struct request *rq, struct session *s)
+{
+	const struct command *c = rq->action.command;
+	enum console_right right = s->identity->console;
+
+	rq->result.columns = rq->action.columns;
+	rq->result.column_count = rq->action.column_count;
+	if (right < c->right) {
+		request_fail(rq, SQLSTATE_INSUFFICIENT_PRIVILEGE, "%s: admin access needed", c->words);
+		console_done(rq, s);
+		return;
+	}
+	c->run(rq, s);
+}
+
+static bool show_part(struct request *rq, struct worker *w)
+{
+	rq->action.command->view->visit(rq, w);
+	return true;
+}
+
+static bool show_home(struct request *rq, struct worker *w)
+{
+	const struct view *view = rq->action.command->view;
+
+	if (view->home != NULL)
+		view->home(rq, w);
+	return true;
+}
+
+static void command_show(struct request *rq, struct session *s)
+{
+	rq->result.tag = "SHOW";
+	if (rq->action.command->view->visit != NULL) {
+		request_tour(rq, s, show_part, show_home);
+		return;
+	}
+	(void)show_home(rq, s->worker);
+	console_done(rq, s);
+}
+
+static enum err help_line(struct buf *to, const struct command *c)
+{
+	char line[200];
+	int n = snprintf(line, sizeof(line), "\n\t%s%s%s", c->words, *c->args != '\0' ? " " : "", c->args);
+
+	return buf_append(to, line, (size_t)n);
+}
+
+/* In a notice, as PgBouncer does: libpq shows it, and no row has to be made up. */
+static void command_help(struct request *rq, struct session *s)
+{
+	enum err rc = ERR_OK;
+
+	for (size_t i = 0; i < commands_count && rc == ERR_OK; i++)
+		rc = help_line(&rq->result.detail, &commands_table[i]);
+	if (rc == ERR_OK)
+		rc = buf_append(&rq->result.detail, "", 1);
+	rq->result.no_memory = rc != ERR_OK;
+	rq->result.notice = "Console usage";
+	rq->result.tag = "SHOW";
+	console_done(rq, s);
+}
+
+static void command_control(struct request *rq, struct session *s)
+{
+	request_control(rq, s, (enum control_kind)rq->action.command->option);
+}

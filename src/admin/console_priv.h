@@ -1,0 +1,68 @@
+/* A console session: what it has asked and not been answered yet. */
+#ifndef PGSEAL_ADMIN_CONSOLE_PRIV_H
+#define PGSEAL_ADMIN_CONSOLE_PRIV_H
+
+#include <sys/queue.h>
+
+#include "pgseal/wire/reader.h"
+#include "reply_priv.h"
+#include "request_priv.h"
+
+#define CONSOLE_QUEUE_MAX (1024 * 1024)      /* bytes asked and not begun with */
+#define CONSOLE_HELD_MAX (64 * 1024 * 1024)  /* bytes answered and not taken */
+#define CONSOLE_NAMES_MAX 1000               /* prepared statements of one session; portals too */
+
+struct prepared {
+	LIST_ENTRY(prepared) link;
+	char *name;                   /* "" is the unnamed one */
+	char *sql;                    /* one statement, or none */
+	const struct column *columns; /* NULL: it returns no rows */
+	size_t column_count;
+};
+
+struct portal {
+	LIST_ENTRY(portal) link;
+	char *name;
+	char *sql;
+	const struct column *columns;
+	size_t column_count;
+	struct formats formats;
+	struct result result;
+	bool begun; /* result is there */
+	size_t at;                    /* in result.rows: what was not delivered yet */
+};
+
+struct console {
+	struct answer out;      /* of this turn */
+	struct buf queue;       /* whole messages that wait */
+	struct buf script;      /* text of the simple query under way, with its NUL; empty: none */
+	const char *script_at;
+	bool script_answered;   /* it held a statement */
+	bool busy;              /* a request is under way */
+	bool running;           /* console_run is on the stack */
+	bool closed;            /* the session ended meanwhile */
+	bool skipping;          /* up to the next Sync, after an error in the extended protocol */
+	struct portal *executing;
+	size_t execute_max;     /* rows; 0: all */
+	LIST_HEAD(, prepared) prepared;
+	LIST_HEAD(, portal) portals;
+	size_t names;           /* of both lists */
+};
+
+/* Nothing but blanks and comments in it? */
+bool console_is_empty(const char *sql);
+/* Begin with the next statement; console_done follows, perhaps before this returns. False: the error
+ * has been written. */
+bool console_begin(struct session *s, const char **sql);
+
+/* --- extended.c --- */
+
+/* Parse, Bind, Describe, Execute, Close, Flush, Sync. */
+void extended_message(struct session *s, char type, struct bytes body);
+/* The portal that is being executed has its result; takes its contents. */
+void extended_result(struct console *c, struct result *r);
+/* Forget the unnamed statement; a simple query does. */
+void extended_drop_unnamed(struct console *c);
+void extended_free(struct console *c);
+
+#endif

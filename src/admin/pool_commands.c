@@ -1,0 +1,211 @@
+#include "pool_commands_priv.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/wire/message.h"
+
+#define SQLSTATE_NOT_IN_STATE "55000" /* object_not_in_prerequisite_state */
+
+static bool concerns(const struct request *rq, const struct pool *p)
+{
+	return rq->database == NULL || strcmp(rq->database, route_database(p->route)) == 0;
+}
+
+/* Take the database's name, if one was given. False: refused. */
+static bool take_database(struct request *rq, const struct session *s)
+{
+	rq->database = request_arg(rq, 0);
+	if (rq->database == NULL || site_database(s->worker->site, rq->database) != NULL)
+		return true;
+	request_fail(rq, SQLSTATE_UNDEFINED_DATABASE, "no such database: %s", rq->database);
+	return false;
+}
+
+static void log_act(const struct request *rq, const struct session *s, const char *act)
+{
+	log_info(LOG_CONSOLE, s->id, "%s: by=\"%s\" database=%s%s%s", act,
+	         quote_str(s->identity->label).s,
+	         rq->database != NULL ? "\"" : "*",
+	         rq->database != NULL ? quote_str(rq->database).s : "",
+	         rq->database != NULL ? "\"" : "");
+}
+
+/* --- PAUSE: stop lending, then wait until nothing is lent --- */
+
+static bool pause_part(struct request *rq, struct worker *w)
+{
+	if (rq->database == NULL)
+		w->paused = true;
+	else if (paused_add(&w->paused_databases, rq->database) != ERR_OK)
+		rq->result.no_memory = true;
+	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (concerns(rq, p) && !p->paused)
+			pool_pause(p, true);
+	}
+	return true;
+}
+
+static bool is_paused(const struct request *rq, const struct worker *w)
+{
+	return w->paused ||
+	       (rq->database != NULL && paused_has(&w->paused_databases, rq->database));
+}
+
+/* A RESUME from elsewhere ends the waiting too. */
+static bool drained_part(struct request *rq, struct worker *w)
+{
+	if (!is_paused(rq, w)) {
+		rq->overtaken = true;
+		return true;
+	}
+	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (concerns(rq, p) && !pool_drained(p))
+			return false;
+	}
+	return true;
+}
+
+static bool drained_home(struct request *rq, struct worker *w)
+{
+	(void)w;
+	if (rq->overtaken)
+		request_fail(rq, SQLSTATE_QUERY_CANCELED, "RESUME came while PAUSE was waiting");
+	return true;
+}
+
+static bool pause_home(struct request *rq, struct worker *w)
+{
+	(void)w;
+	rq->part = drained_part;
+	rq->home = drained_home;
+	return false;
+}
+
+void command_pause(struct request *rq, struct session *s)
+{
+	rq->result.tag = "PAUSE";
+	if (!take_database(rq, s)) {
+		console_done(rq, s);
+		return;
+	}
+	log_act(rq, s, "pause");
+	request_tour(rq, s, pause_part, pause_home);
+}
+
+/* --- RESUME --- */
+
+static bool resume_part(struct request *rq, struct worker *w)
+{
+	rq->hits += paused_remove(&w->paused_databases, rq->database);
+	if (rq->database == NULL) {
+		rq->hits += w->paused;
+		w->paused = false;
+	}
+	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (concerns(rq, p) && p->paused)
+			pool_pause(p, false);
+	}
+	worker_revisit(w);
+	return true;
+}
+
+static bool resume_home(struct request *rq, struct worker *w)
+{
+	(void)w;
+	if (rq->hits == 0 && rq->database != NULL)
+		request_fail(rq, SQLSTATE_NOT_IN_STATE, "database %s is not paused", rq->database);
+	else if (rq->hits == 0)
+		request_fail(rq, SQLSTATE_NOT_IN_STATE, "pooler is not paused/suspended");
+	return true;
+}
+
+void command_resume(struct request *rq, struct session *s)
+{
+	rq->result.tag = "RESUME";
+	if (request_arg(rq, 0) != NULL && s->worker->paused) {
+		request_fail(rq, SQLSTATE_NOT_IN_STATE,
+		             "everything is paused; RESUME without a database ends that");
+		console_done(rq, s);
+		return;
+	}
+	if (!take_database(rq, s)) {
+		console_done(rq, s);
+		return;
+	}
+	log_act(rq, s, "resume");
+	request_tour(rq, s, resume_part, resume_home);
+}
+
+/* --- RECONNECT --- */
+
+static bool reconnect_part(struct request *rq, struct worker *w)
+{
+	struct pool *p, *next;
+
+	HASH_ITER(hh, w->pools, p, next) {
+		if (concerns(rq, p))
+			pool_reconnect(p);
+	}
+	return true;
+}
+
+void command_reconnect(struct request *rq, struct session *s)
+{
+	rq->result.tag = "RECONNECT";
+	if (!take_database(rq, s)) {
+		console_done(rq, s);
+		return;
+	}
+	log_act(rq, s, "reconnect");
+	request_tour(rq, s, reconnect_part, NULL);
+}
+
+/* --- KILL_CLIENT --- */
+
+static bool kill_part(struct request *rq, struct worker *w)
+{
+	struct session *victim = worker_session_by_id(w, rq->id);
+
+	if (victim != NULL) {
+		rq->hits++;
+		session_close(victim, CLOSE_KILLED, NULL);
+	}
+	return true;
+}
+
+static bool kill_home(struct request *rq, struct worker *w)
+{
+	(void)w;
+	if (rq->hits == 0)
+		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT, "client %s not found", request_arg(rq, 0));
+	return true;
+}
+
+/* The id as in the log and in column ptr, "3-1042", or as the number in column id. */
+static bool parse_id(const char *text, uint64_t *out)
+{
+	int64_t number;
+
+	if (log_id_parse(text, out))
+		return true;
+	if (parse_int(text, 1, INT64_MAX, &number) != ERR_OK)
+		return false;
+	*out = (uint64_t)number;
+	return true;
+}
+
+void command_kill_client(struct request *rq, struct session *s)
+{
+	rq->result.tag = "KILL_CLIENT";
+	if (!parse_id(request_arg(rq, 0), &rq->id)) {
+		request_fail(rq, SQLSTATE_INVALID_PARAMETER_VALUE,
+		             "KILL_CLIENT takes an id or ptr as in SHOW CLIENTS, such as 3-1042");
+		console_done(rq, s);
+		return;
+	}
+	log_info(LOG_CONSOLE, s->id, "kill_client: by=\"%s\" client=%s",
+	         quote_str(s->identity->label).s, log_id_text(rq->id).s);
+	request_tour(rq, s, kill_part, kill_home);
+}

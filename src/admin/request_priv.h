@@ -1,0 +1,66 @@
+/* One command under way, from its statement to its answer. */
+#ifndef PGSEAL_ADMIN_REQUEST_PRIV_H
+#define PGSEAL_ADMIN_REQUEST_PRIV_H
+
+#include "pgseal/admin/commands.h"
+#include "pgseal/admin/views.h"
+#include "pgseal/core/session.h"
+#include "pgseal/core/worker.h"
+
+#define CELL_NULL UINT32_MAX
+
+/* What a command answers. Rows are kept apart from their wire form: the client may have asked for
+ * binary, and for a few rows at a time. */
+struct result {
+	const struct column *columns; /* NULL: no rows come */
+	size_t column_count;
+	struct buf rows;      /* cells: uint32_t length or CELL_NULL, text */
+	const char *tag;      /* of CommandComplete; static */
+	const char *sqlstate; /* NULL: it went well */
+	struct errbuf message;
+	struct buf detail;    /* text with its NUL; of an error or, when it went well, of a notice */
+	const char *notice;   /* static */
+	bool no_memory;
+};
+void result_free(struct result *r);
+void result_cell(struct result *r, const char *text); /* NULL is SQL NULL */
+
+struct sums;
+
+struct request {
+	struct tour tour;
+	struct control_request control;
+	struct statement statement;
+	struct action action;
+	struct result result;
+	struct sums *sums;
+	/* This worker's part; false: again when something changed. */
+	bool (*part)(struct request *rq, struct worker *w);
+	/* Behind the last worker's. False: once more round, with the part and home set now. */
+	bool (*home)(struct request *rq, struct worker *w);
+	/* the parts' own */
+	const char *database; /* the statement's argument; NULL: all */
+	uint64_t id;
+	size_t hits;
+	bool overtaken;
+};
+
+struct request *request_create(void); /* NULL: out of memory */
+void request_free(struct request *rq);
+
+/* The i-th token behind the command's words; NULL: not given. */
+const char *request_arg(const struct request *rq, size_t i);
+void request_fail(struct request *rq, const char *sqlstate, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* Call part in every worker's thread in turn, then home in the asking session's, then console_done.
+ * home may be NULL. */
+void request_tour(struct request *rq, struct session *s,
+                  bool (*part)(struct request *rq, struct worker *w),
+                  bool (*home)(struct request *rq, struct worker *w));
+/* Send it to control and back, then console_done. */
+void request_control(struct request *rq, struct session *s, enum control_kind kind);
+
+/* The answer is complete: give it to the session's console, which frees the request. In console.c. */
+void console_done(struct request *rq, struct session *s);
+
+#endif

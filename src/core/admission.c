@@ -1,0 +1,240 @@
+/* From a verified certificate and a StartupMessage to a session: who is it, what may it do, is there
+ * room, and which worker takes it. */
+#include "gate_priv.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/cancel.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/tls/names.h"
+#include "pgseal/wire/message.h"
+
+/* ---- who ---- */
+
+static enum err identify_certificate(struct visitor *v, struct identity **out, struct errbuf *why)
+{
+	X509 *cert = SSL_get0_peer_certificate(v->s->stream.ssl);
+	struct names *names;
+	enum err rc;
+
+	if (cert == NULL)
+		return err_set(why, ERR_DENIED, "no client certificate");
+	if ((rc = names_extract(cert, &names, why)) != ERR_OK)
+		return rc;
+	rc = identity_find(v->site->rules, names, out, why);
+	names_free(names);
+	return rc;
+}
+
+/* Over the Unix socket the kernel vouches: the same user as ours, or root, administers. */
+static enum err identify_local(struct visitor *v, struct identity **out, struct errbuf *why)
+{
+	static const struct identity template = {
+		.label = "local", .name = "local", .type = NAME_CN, .serial = "-",
+		.console = CONSOLE_ADMIN, .rule = SIZE_MAX,
+	};
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(v->s->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return err_set(why, ERR_DENIED, "no peer credentials");
+	if (peer.uid != geteuid() && peer.uid != 0)
+		return err_set(why, ERR_DENIED, "uid %u is neither root nor the pooler's", peer.uid);
+	*out = identity_copy(&template);
+	return *out != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static enum err identify(struct visitor *v, struct identity **out, struct errbuf *why)
+{
+	return v->s->stream.ssl != NULL ? identify_certificate(v, out, why) : identify_local(v, out, why);
+}
+
+/* ---- what ---- */
+
+static bool is_console(const char *database)
+{
+	return strcmp(database, "pgseal") == 0 || strcmp(database, "pgbouncer") == 0;
+}
+
+/* The same words for every refusal: they tell nothing about which rule, role or database exists. */
+static void deny(struct visitor *v, const struct startup *st, const char *why)
+{
+	char message[160];
+
+	snprintf(message, sizeof(message), "certificate authentication failed for user \"%s\"", st->user);
+	visitor_refuse(v, SQLSTATE_INVALID_AUTHORIZATION, message, why);
+}
+
+/* ERR_OK: it may. Otherwise it has been told. */
+static enum err authorise(struct visitor *v, const struct startup *st, const struct identity *id)
+{
+	if (is_console(st->database)) {
+		if (id->console != CONSOLE_NONE)
+			return ERR_OK;
+		deny(v, st, "the identity has no console right");
+		return ERR_DENIED;
+	}
+	if (!identity_may_role(id, st->user) || !identity_may_database(id, st->database)) {
+		char why[300];
+
+		snprintf(why, sizeof(why), "identity %s may not use role %s on database %s", id->label,
+		         st->user, st->database);
+		deny(v, st, why);
+		return ERR_DENIED;
+	}
+	if (st->replication != NULL && !site_list_has("0,off,false,no", st->replication)) {
+		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED, "replication connections are not pooled",
+		               "replication was asked for");
+		return ERR_DENIED;
+	}
+	if (site_database(v->site, st->database) == NULL) {
+		char message[120];
+
+		snprintf(message, sizeof(message), "database \"%s\" does not exist", st->database);
+		visitor_refuse(v, SQLSTATE_UNDEFINED_DATABASE, message, "no such entry in [databases]");
+		return ERR_DENIED;
+	}
+	return ERR_OK;
+}
+
+/* Count it in. The console always has room: it is how one looks after a full pool. */
+static enum err make_place(struct visitor *v)
+{
+	struct crew *crew = v->gate->crew;
+
+	if (atomic_fetch_add(&crew->clients, 1) >= v->site->settings.max_client_conn) {
+		atomic_fetch_sub(&crew->clients, 1);
+		visitor_refuse(v, SQLSTATE_TOO_MANY_CONNECTIONS, "sorry, too many clients already",
+		               "max_client_conn");
+		return ERR_LIMIT;
+	}
+	v->s->counted = true;
+	return ERR_OK;
+}
+
+/* ---- where ---- */
+
+static struct worker *least_loaded(struct crew *crew)
+{
+	struct worker *best = crew->workers[0];
+	size_t i;
+
+	for (i = 1; i < crew->worker_count; i++)
+		if (atomic_load(&crew->workers[i]->load) < atomic_load(&best->load))
+			best = crew->workers[i];
+	return best;
+}
+
+static enum err furnish(struct visitor *v, const struct startup *st)
+{
+	struct session *s = v->s;
+
+	s->secret_len = st->version >= WIRE_PROTOCOL_3_2 ? WIRE_SECRET_OURS : WIRE_SECRET_MIN;
+	if (RAND_bytes(s->secret, s->secret_len) != 1)
+		return ERR_TLS;
+	if ((s->peer = malloc(sizeof(*s->peer))) == NULL)
+		return ERR_NO_MEMORY;
+	*s->peer = v->peer;
+	if (is_console(st->database))
+		return ERR_OK;
+	s->route = route_get(v->gate->crew->routes, st->database, st->user);
+	return s->route != NULL ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* The session leaves the gate: nothing of it may be touched behind this. */
+static void send_off(struct visitor *v)
+{
+	struct session *s = v->s;
+
+	v->s = NULL;
+	stream_stop(&s->stream);
+	visitor_gone(v);
+	worker_post_session(least_loaded(v->gate->crew), s);
+}
+
+/* ---- a StartupMessage ---- */
+
+static void admit(struct visitor *v, struct startup *st)
+{
+	struct errbuf why;
+
+	if (v->s->identity == NULL && identify(v, &v->s->identity, &why) != ERR_OK) {
+		deny(v, st, why.text);
+		return;
+	}
+	if (authorise(v, st, v->s->identity) != ERR_OK)
+		return;
+	if (!is_console(st->database) && make_place(v) != ERR_OK)
+		return;
+	if (furnish(v, st) != ERR_OK) {
+		if (v->s->counted)
+			atomic_fetch_sub(&v->gate->crew->clients, 1);
+		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		return;
+	}
+	v->s->startup = st;
+	send_off(v);
+}
+
+void admission_startup(struct visitor *v, const struct startup_packet *p)
+{
+	struct startup *st;
+	struct errbuf why;
+
+	if (p->version >> 16 != 3) {
+		char message[120];
+
+		snprintf(message, sizeof(message), "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
+		         p->version >> 16, p->version & 0xffff);
+		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED, message, "protocol version");
+		return;
+	}
+	if ((st = calloc(1, sizeof(*st))) == NULL) {
+		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		return;
+	}
+	if (startup_parse(p, st, &why) != ERR_OK) {
+		visitor_refuse(v, SQLSTATE_PROTOCOL_VIOLATION, why.text, why.text);
+		free(st);
+		return;
+	}
+	admit(v, st);
+	if (v->s != NULL) {
+		startup_free(st);
+		free(st);
+	}
+}
+
+/* ---- a CancelRequest ---- */
+
+void admission_cancel(struct visitor *v, const struct startup_packet *p)
+{
+	struct cancel_request *req = calloc(1, sizeof(*req));
+	struct cancel_key key;
+	struct errbuf why;
+
+	if (req == NULL || startup_cancel(p, &key) != ERR_OK) {
+		free(req);
+		visitor_gone(v);
+		return;
+	}
+	req->pid = key.pid;
+	req->secret_len = key.secret.len;
+	memcpy(req->secret, key.secret.at, key.secret.len);
+	/* Over TLS it must be the same identity; a certificate that is nobody's cancels nothing. */
+	if (v->s->stream.ssl != NULL && identify_certificate(v, &req->identity, &why) != ERR_OK) {
+		log_info(LOG_CANCEL, 0, "refused: %s", quote_str(why.text).s);
+		free(req);
+	} else {
+		cancel_post(v->gate->crew, req);
+	}
+	visitor_gone(v);
+}

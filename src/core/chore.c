@@ -1,0 +1,262 @@
+#include "pgseal/core/chore.h"
+
+#include <string.h>
+
+#include "pgseal/core/cancel.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+
+bool chore_lets_client(const struct server *srv)
+{
+	/* Values that no server has seen may be refused, and then nothing may run under the old ones:
+	 * only proven ones go out together with the client's own message. */
+	return srv->chore == CHORE_NONE || (srv->chore == CHORE_SETUP && !srv->session->unproven);
+}
+
+/* ---- parameters ---- */
+
+/* Tell the client what the server alone decides, where it differs from what the client knows. */
+static void tell_read_only(struct session *s, const struct params *now)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+	const struct param *p;
+	const char *known;
+	size_t i;
+
+	for (i = 0; i < params_count(now); i++) {
+		p = params_at(now, i);
+		known = params_get(s->wanted, p->name);
+		if (p->reported && params_read_only(p->name) && (!known || strcmp(known, p->value) != 0))
+			message_write_parameter(&w, p->name, p->value);
+	}
+	if (writer_status(&w) == ERR_OK)
+		stream_write(&s->stream, out.at, out.len);
+	buf_free(&out);
+}
+
+/* The session wants from now on what the server has. */
+static void adopt(struct session *s, struct server *srv)
+{
+	struct params_table *t = s->worker->params;
+
+	tell_read_only(s, srv->params);
+	params_hold(srv->params);
+	params_release(t, s->wanted);
+	s->wanted = srv->params;
+	s->unproven = false;
+}
+
+enum err chore_setup(struct server *srv)
+{
+	struct session *s = srv->session;
+	struct buf sql = { 0 };
+	enum err rc;
+
+	if (s->wanted == srv->params)
+		return ERR_OK;
+	rc = params_difference(s->wanted, srv->params, &sql);
+	if (rc == ERR_OK && sql.len == 0)
+		adopt(s, srv);
+	else if (rc == ERR_OK && (rc = buf_append(&sql, "", 1)) == ERR_OK)
+		rc = server_query(srv, CHORE_SETUP, (const char *)sql.at);
+	buf_free(&sql);
+	return rc;
+}
+
+static enum chore_next setup_message(struct server *srv, char type, const uint8_t *body, size_t len)
+{
+	struct session *s = srv->session;
+	struct bytes name, value;
+	const char *wanted;
+
+	switch (type) {
+	case 'S':
+		/* The client believes what it asked for; only another spelling is news to it. */
+		if (message_read_parameter((struct bytes){ body, len }, &name, &value) != ERR_OK)
+			return CHORE_GO_ON;
+		wanted = params_get(s->wanted, (const char *)name.at);
+		return wanted != NULL && strcmp(wanted, (const char *)value.at) == 0 ? CHORE_GO_ON : CHORE_PASS;
+	case 'Z':
+		srv->chore = CHORE_NONE;
+		if (srv->words.len > 0 || params_settle(s->worker->params, &srv->params, s->wanted) != ERR_OK)
+			return CHORE_FAILED;
+		adopt(s, srv);
+		return CHORE_DONE;
+	default:
+		return CHORE_GO_ON;
+	}
+}
+
+/* ---- barrier ---- */
+
+enum err chore_barrier(struct server *srv)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+	enum err rc;
+
+	message_write_query(&w, "");
+	if ((rc = writer_status(&w)) == ERR_OK) {
+		stream_write(&srv->stream, out.at, out.len);
+		srv->chore = CHORE_BARRIER;
+		srv->barrier_seen = false;
+	}
+	buf_free(&out);
+	return rc;
+}
+
+static enum chore_next barrier_message(struct server *srv, char type)
+{
+	if (type == 'I') {
+		srv->barrier_seen = true;
+		return CHORE_GO_ON;
+	}
+	if (type != 'Z' || !srv->barrier_seen)
+		return CHORE_PASS; /* a late answer to the client */
+	srv->chore = CHORE_NONE;
+	tracker_barrier_passed(&srv->tracker);
+	return CHORE_DONE;
+}
+
+/* ---- cleaning up ---- */
+
+static void too_late(void *arg)
+{
+	server_close(arg, "could not be cleaned up in time behind a client that left");
+}
+
+static enum err arm_deadline(struct server *srv)
+{
+	struct loop *loop = srv->pool->worker->loop;
+
+	if (srv->deadline == NULL && timer_create_in(loop, too_late, srv, &srv->deadline) != ERR_OK)
+		return ERR_NO_MEMORY;
+	timer_set(srv->deadline, CHORE_DEADLINE_US);
+	return ERR_OK;
+}
+
+static enum err send_plain(struct server *srv, char type)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+	enum tracker_client what;
+	enum err rc;
+
+	writer_begin(&w, type);
+	if (type == 'f')
+		writer_str(&w, "client left");
+	writer_end(&w);
+	if ((rc = writer_status(&w)) == ERR_OK &&
+	    (rc = tracker_from_client(&srv->tracker, type, &what)) == ERR_OK)
+		stream_write(&srv->stream, out.at, out.len);
+	buf_free(&out);
+	return rc;
+}
+
+/* End what the client left open, so that the server owes nothing but what was asked. */
+static enum err end_requests(struct server *srv)
+{
+	enum err rc = ERR_OK;
+
+	if (srv->tracker.copy_in)
+		rc = send_plain(srv, 'f');
+	if (rc == ERR_OK && (srv->tracker.batch_open || srv->tracker.skipping))
+		rc = send_plain(srv, 'S');
+	return rc;
+}
+
+static bool needs_reset(const struct server *srv)
+{
+	const struct settings *s = &srv->pool->worker->site->settings;
+
+	return s->server_reset_query[0] != '\0' &&
+	       (srv->pool->db->pool_mode == POOL_SESSION || s->server_reset_query_always);
+}
+
+void chore_clean_on(struct server *srv)
+{
+	const char *reset = srv->pool->worker->site->settings.server_reset_query;
+	enum err rc = ERR_OK;
+
+	/* A cancel on its way must not meet a statement of ours: its answer leads here again. */
+	if (srv->cancel != NULL)
+		return;
+	if (srv->chore == CHORE_DRAIN && srv->tracker.status != 'I') {
+		rc = server_query(srv, CHORE_ROLLBACK, "ROLLBACK");
+	} else if (srv->chore != CHORE_RESET && needs_reset(srv)) {
+		rc = server_query(srv, CHORE_RESET, reset);
+	} else {
+		srv->chore = CHORE_NONE;
+		if (srv->deadline != NULL)
+			timer_clear(srv->deadline);
+		pool_release(srv->pool, srv);
+		return;
+	}
+	if (rc == ERR_OK)
+		rc = arm_deadline(srv);
+	if (rc != ERR_OK)
+		server_close(srv, err_text(rc));
+}
+
+void chore_clean(struct server *srv, bool half_sent, bool cancel)
+{
+	const struct tracker *t = &srv->tracker;
+	enum err rc;
+
+	server_set_state(srv, SERVER_CLEANING);
+	if (half_sent || t->lost || t->doubtful || srv->chore != CHORE_NONE) {
+		server_close(srv, "client left in the middle of a message");
+		return;
+	}
+	srv->chore = CHORE_DRAIN;
+	if ((rc = end_requests(srv)) == ERR_OK && cancel)
+		rc = arm_deadline(srv);
+	if (rc != ERR_OK) {
+		server_close(srv, err_text(rc));
+	} else if (tracker_quiet(t) && srv->passing == 0) {
+		chore_clean_on(srv);
+	} else if (cancel) {
+		cancel_server(srv);
+	}
+}
+
+static enum chore_next clean_message(struct server *srv, char type)
+{
+	if (type == 'G' && end_requests(srv) != ERR_OK)
+		return CHORE_FAILED;
+	if (type != 'Z')
+		return CHORE_GO_ON;
+	/* What the client had asked may fail; what we ask must not. */
+	if (srv->chore != CHORE_DRAIN && srv->words.len > 0)
+		return CHORE_FAILED;
+	if (srv->chore == CHORE_RESET &&
+	    params_forget(srv->pool->worker->params, &srv->params) != ERR_OK)
+		return CHORE_FAILED;
+	return tracker_quiet(&srv->tracker) ? CHORE_DONE : CHORE_GO_ON;
+}
+
+/* ---- all of them ---- */
+
+static enum err keep_words(struct server *srv, const uint8_t *body, size_t len)
+{
+	return srv->words.len > 0 || body == NULL ? ERR_OK : buf_append(&srv->words, body, len);
+}
+
+enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	size_t len = f->size - FRAME_HEADER;
+	char type = f->row->type;
+
+	if (type == 'E' && keep_words(srv, body, len) != ERR_OK)
+		return CHORE_FAILED;
+	switch (srv->chore) {
+	case CHORE_SETUP:
+		return setup_message(srv, type, body, len);
+	case CHORE_BARRIER:
+		return barrier_message(srv, type);
+	default:
+		return clean_message(srv, type);
+	}
+}

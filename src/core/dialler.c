@@ -1,0 +1,144 @@
+/* Logins to servers, and cancels over a login of their own. */
+#include "gate_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pgseal/core/params.h"
+#include "pgseal/core/worker.h"
+
+#define DIAL_KEYWORDS_MAX 100
+
+static void answer_arrive(struct letter *letter, void *owner)
+{
+	struct dial *d = (struct dial *)letter;
+
+	d->answer(d, owner);
+}
+
+static void answer_discard(struct letter *letter)
+{
+	dial_free((struct dial *)letter);
+}
+
+static void send_home(struct gate *g, struct dial *d)
+{
+	TAILQ_REMOVE(&g->dials, d, link);
+	d->took = loop_now(g->loop) - d->begun;
+	d->letter.deliver = answer_arrive;
+	d->letter.discard = answer_discard;
+	worker_post(d->home, &d->letter);
+}
+
+/* Everything that PostgreSQL reports by itself, up to version 18; the settings may name more. */
+static const char *const reported[] = {
+	"application_name", "client_encoding", "DateStyle", "default_transaction_read_only",
+	"in_hot_standby", "integer_datetimes", "IntervalStyle", "is_superuser", "scram_iterations",
+	"search_path", "server_encoding", "server_version", "session_authorization",
+	"standard_conforming_strings", "TimeZone",
+};
+
+static enum err note_parameter(struct dial *d, const char *name)
+{
+	const char *value = PQparameterStatus(d->conn, name);
+
+	return value != NULL ? params_flat_add(&d->params, name, value, true) : ERR_OK;
+}
+
+static enum err note_parameters(struct dial *d)
+{
+	char *rest = NULL, *name;
+	enum err rc = ERR_OK;
+	size_t i;
+
+	for (i = 0; rc == ERR_OK && i < sizeof(reported) / sizeof(reported[0]); i++)
+		rc = note_parameter(d, reported[i]);
+	for (name = strtok_r(d->extra_names, ", ", &rest); rc == ERR_OK && name != NULL;
+	     name = strtok_r(NULL, ", ", &rest)) {
+		for (i = 0; i < sizeof(reported) / sizeof(reported[0]); i++)
+			if (strcasecmp(name, reported[i]) == 0)
+				break;
+		if (i == sizeof(reported) / sizeof(reported[0]))
+			rc = note_parameter(d, name);
+	}
+	return rc;
+}
+
+static void cancel_done(void *arg, const struct login_failure *failure)
+{
+	struct dial *d = arg;
+
+	d->errand = NULL;
+	d->ok = failure == NULL;
+	if (failure != NULL)
+		d->failure = *failure;
+	send_home(d->gate, d);
+}
+
+static void send_cancel(struct gate *g, struct dial *d, PGconn *conn)
+{
+	char sql[80];
+
+	snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_cancel_backend(%u)", d->cancel_pid);
+	if (errand_start(g->loop, conn, sql, d->timeout, cancel_done, d, &d->errand) != ERR_OK)
+		send_home(g, d);
+}
+
+static void login_done(void *arg, PGconn *conn, const struct login_failure *failure)
+{
+	struct dial *d = arg;
+
+	d->login = NULL;
+	if (conn == NULL) {
+		d->failure = *failure;
+		send_home(d->gate, d);
+	} else if (d->cancel_pid != 0) {
+		send_cancel(d->gate, d, conn);
+	} else {
+		d->conn = conn;
+		if ((d->ok = note_parameters(d) == ERR_OK) == false) {
+			PQfinish(d->conn);
+			d->conn = NULL;
+			snprintf(d->failure.message, sizeof(d->failure.message), "out of memory");
+		}
+		send_home(d->gate, d);
+	}
+}
+
+void dialler_run(struct gate *g, struct dial *d)
+{
+	const char *keywords[DIAL_KEYWORDS_MAX + 1], *values[DIAL_KEYWORDS_MAX + 1];
+	struct login_request req = { keywords, values, d->timeout };
+	size_t i, n = 0;
+
+	d->gate = g;
+	d->begun = loop_now(g->loop);
+	TAILQ_INSERT_TAIL(&g->dials, d, link);
+	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - 2; i++) {
+		keywords[n] = d->db->keywords[i];
+		values[n++] = d->db->values[i];
+	}
+	if (!d->db->has_user) {
+		keywords[n] = "user";
+		values[n++] = route_role(d->route);
+	}
+	if (!d->db->has_dbname) {
+		keywords[n] = "dbname";
+		values[n++] = route_database(d->route);
+	}
+	keywords[n] = values[n] = NULL;
+	if (login_start(g->loop, g->resolver, &req, login_done, d, &d->login) != ERR_OK) {
+		snprintf(d->failure.message, sizeof(d->failure.message), "out of memory");
+		send_home(g, d);
+	}
+}
+
+void dialler_drop_all(struct gate *g)
+{
+	struct dial *d;
+
+	while ((d = TAILQ_FIRST(&g->dials)) != NULL) {
+		TAILQ_REMOVE(&g->dials, d, link);
+		dial_free(d);
+	}
+}

@@ -1,0 +1,154 @@
+#include "relay_priv.h"
+
+#include <assert.h>
+
+#include "pgseal/core/chore.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+
+/* Most plaintext that a client may have lying here while it cannot be passed on. */
+#define INPUT_HIGH_BYTES (IO_KEPT_MAX / 2)
+
+/* ---- back-pressure ---- */
+
+bool relay_client_blocked(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_IDLE:
+		return false;
+	case SESSION_ACTIVE:
+		/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
+		return !chore_lets_client(s->server) || tracker_full(&s->server->tracker) ||
+		       (s->server->cancel != NULL && tracker_quiet(&s->server->tracker));
+	default:
+		return true;
+	}
+}
+
+/* Who is faster waits for who is slower. Costs system calls only where something changes. */
+void relay_flow(struct session *s)
+{
+	bool full = s->input.len >= INPUT_HIGH_BYTES;
+
+	if (s->server != NULL) {
+		full = full || stream_held(&s->server->stream) > 0;
+		stream_pause(&s->server->stream, stream_held(&s->stream) > 0);
+	}
+	stream_pause(&s->stream, full || s->leaving);
+}
+
+/* ---- lending ---- */
+
+void relay_start_clocks(struct session *s)
+{
+	s->query_since = loop_now(s->worker->loop);
+	if (s->xact_since == 0)
+		s->xact_since = s->query_since;
+}
+
+void relay_attach(struct session *s, struct server *srv)
+{
+	assert(s->server == NULL && srv->session == NULL);
+	server_set_state(srv, SERVER_ACTIVE);
+	srv->session = s;
+	srv->used = true;
+	s->server = srv;
+	session_set_state(s, SESSION_ACTIVE);
+	s->pool->stats.server_assignment_count++;
+	relay_start_clocks(s);
+	if (chore_setup(srv) != ERR_OK)
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+}
+
+/* Nothing of this conversation is under way on either side. */
+static bool at_boundary(const struct session *s)
+{
+	const struct server *srv = s->server;
+
+	return srv->chore == CHORE_NONE && tracker_idle(&srv->tracker) && srv->passing == 0 &&
+	       srv->kept.len == 0 && (s->passing == 0 || s->dropping);
+}
+
+/* The session keeps what the server had come to have; the server goes back to its pool. */
+static struct server *separate(struct session *s)
+{
+	struct server *srv = s->server;
+
+	if (s->wanted != srv->params) {
+		params_release(s->worker->params, s->wanted);
+		s->wanted = params_hold(srv->params);
+	}
+	stream_pause(&srv->stream, false);
+	srv->session = NULL;
+	s->server = NULL;
+	s->xact_since = s->query_since = 0;
+	return srv;
+}
+
+void relay_detach(struct session *s, bool cancel)
+{
+	bool clean = at_boundary(s), half_sent = s->passing > 0 && !s->dropping;
+	struct server *srv = separate(s);
+
+	if (clean && srv->pool->db->pool_mode == POOL_TRANSACTION &&
+	    !srv->pool->worker->site->settings.server_reset_query_always)
+		pool_release(srv->pool, srv);
+	else
+		chore_clean(srv, half_sent, cancel);
+}
+
+bool relay_mid_message(const struct session *s)
+{
+	return s->server != NULL && s->server->passing > 0 && !s->server->dropping;
+}
+
+void relay_grant(struct session *s, struct server *srv)
+{
+	relay_attach(s, srv);
+	if (s->state == SESSION_ACTIVE)
+		relay_resume(s);
+}
+
+/* ---- giving back ---- */
+
+/* The server of a session has said all that had come: where does that leave the two? */
+static void settle_session(struct session *s)
+{
+	struct server *srv = s->server;
+	bool over;
+
+	relay_resume(s);
+	if (s->state != SESSION_ACTIVE)
+		return;
+	over = s->leaving || s->worker->draining;
+	if (at_boundary(s) && over) {
+		session_close(s, s->leaving ? CLOSE_LOST : CLOSE_SHUTDOWN, NULL);
+	} else if (at_boundary(s) && s->pool->db->pool_mode == POOL_TRANSACTION) {
+		srv = separate(s);
+		session_set_state(s, SESSION_IDLE);
+		relay_flow(s);
+		pool_release(srv->pool, srv);
+	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
+		session_close(s, CLOSE_LOST, NULL);
+	} else if (tracker_wants_barrier(&srv->tracker) && srv->chore == CHORE_NONE && s->passing == 0) {
+		if (chore_barrier(srv) != ERR_OK)
+			session_close(s, CLOSE_NO_MEMORY, NULL);
+	} else {
+		relay_flow(s);
+	}
+}
+
+void relay_end_if_free(struct session *s)
+{
+	if (at_boundary(s))
+		session_close(s, CLOSE_SHUTDOWN, NULL);
+}
+
+void relay_settle(struct server *srv)
+{
+	if (srv->state == SERVER_ACTIVE)
+		settle_session(srv->session);
+	else if (srv->state == SERVER_CLEANING && tracker_quiet(&srv->tracker) && srv->passing == 0 &&
+	         srv->kept.len == 0)
+		chore_clean_on(srv);
+}

@@ -1,0 +1,239 @@
+/* Client to server. */
+#include "relay_priv.h"
+
+#include <string.h>
+
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/frame.h"
+#include "pgseal/wire/message.h"
+
+static void client_flush(struct session *s, struct feed *f)
+{
+	if (f->pos > f->run && s->server != NULL) {
+		s->pool->stats.bytes_received += f->pos - f->run;
+		stream_write(&s->server->stream, f->at + f->run, f->pos - f->run);
+	}
+	f->run = f->pos;
+}
+
+/* Step over bytes of the current message; dropped ones never get into a run. */
+static void client_pass(struct session *s, struct feed *f)
+{
+	size_t n = f->len - f->pos;
+
+	if (n > s->passing)
+		n = s->passing;
+	s->passing -= n;
+	f->pos += n;
+	if (s->dropping)
+		f->run = f->pos;
+}
+
+/* An error was answered here instead of by a server: everything up to the Sync goes with it. */
+static void client_skip(struct session *s, char type)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	s->dropping = true;
+	if (type != 'S')
+		return;
+	s->skipping = false;
+	message_write_ready(&w, 'I');
+	if (writer_status(&w) == ERR_OK)
+		stream_write(&s->stream, out.at, out.len);
+	buf_free(&out);
+}
+
+/* What the client asked before it said goodbye still counts, as with PostgreSQL, which reads the
+ * Terminate only when it has done the rest. */
+static void client_quit(struct session *s)
+{
+	session_close(s, CLOSE_QUIT, NULL);
+}
+
+/* For a session without a server: would PostgreSQL, with nothing under way, do anything about it? */
+static bool needs_server(char type)
+{
+	static const struct tracker nothing = { .status = 'I' };
+
+	return tracker_needs_server(&nothing, type);
+}
+
+static enum feed_next client_lend(struct session *s, char type)
+{
+	struct server *srv;
+
+	if (!needs_server(type)) {
+		s->dropping = true;
+		return FEED_ON;
+	}
+	if ((srv = pool_acquire(s->pool, s)) == NULL)
+		return FEED_STOP;
+	relay_attach(s, srv);
+	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
+}
+
+/* Behind attach: account for the message and decide whether it goes on. */
+static enum feed_next client_forward(struct session *s, struct feed *f, char type)
+{
+	struct server *srv = s->server;
+	enum tracker_client what;
+
+	if (relay_client_blocked(s))
+		return FEED_STOP;
+	if (tracker_quiet(&srv->tracker))
+		relay_start_clocks(s);
+	if (tracker_from_client(&srv->tracker, type, &what) != ERR_OK) {
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+		return FEED_STOP;
+	}
+	s->dropping = what == TRACK_SWALLOW;
+	if (s->dropping)
+		client_flush(s, f);
+	return FEED_ON;
+}
+
+/* The message at the front of the feed: decide what becomes of it. */
+static enum feed_next client_message(struct session *s, struct feed *f)
+{
+	struct bytes rest = { f->at + f->pos, f->len - f->pos };
+	struct frame frame;
+	enum err why;
+	char type;
+
+	switch (frame_peek(FRAME_FROM_CLIENT, rest, (size_t)s->worker->site->settings.max_packet_size, &frame,
+	                   &why)) {
+	case FRAME_MORE:
+		return FEED_STOP;
+	case FRAME_BAD:
+		client_flush(s, f);
+		session_close(s, CLOSE_PROTOCOL, err_text(why));
+		return FEED_STOP;
+	case FRAME_READY:
+		break;
+	}
+	type = frame.row->type;
+	if (type == 'X') {
+		client_flush(s, f);
+		client_quit(s);
+		return FEED_STOP;
+	}
+	if (s->skipping)
+		client_skip(s, type);
+	else if (s->server == NULL && client_lend(s, type) == FEED_STOP)
+		return FEED_STOP;
+	else if (s->server != NULL && client_forward(s, f, type) == FEED_STOP)
+		return FEED_STOP;
+	s->passing = frame.size;
+	return FEED_ON;
+}
+
+/* Returns how much was dealt with; the rest is to be kept. */
+static size_t client_feed(struct session *s, const uint8_t *at, size_t len)
+{
+	struct feed f = { .at = at, .len = len };
+
+	while (f.pos < f.len && s->state != SESSION_CLOSING) {
+		if (s->passing > 0)
+			client_pass(s, &f);
+		else if (client_message(s, &f) == FEED_STOP)
+			break;
+	}
+	if (s->state == SESSION_CLOSING)
+		return len;
+	client_flush(s, &f);
+	return f.pos;
+}
+
+/* Keep [at + used, at + len), which may lie in the very buffer that it is kept in. */
+static void client_keep(struct session *s, const uint8_t *at, size_t len, size_t used)
+{
+	struct buf rest = { 0 };
+
+	if (s->state == SESSION_CLOSING)
+		return;
+	if (used < len && buf_append(&rest, at + used, len - used) != ERR_OK) {
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+		return;
+	}
+	buf_free(&s->input);
+	s->input = rest;
+}
+
+void relay_resume(struct session *s)
+{
+	struct buf input = s->input;
+	size_t used;
+
+	if (input.len == 0 || relay_client_blocked(s))
+		return;
+	memset(&s->input, 0, sizeof(s->input));
+	used = client_feed(s, input.at, input.len);
+	client_keep(s, input.at, input.len, used);
+	buf_free(&input);
+	if (s->state != SESSION_CLOSING)
+		relay_flow(s);
+}
+
+/* The client will send no more. What it asked before may still run, and it may still read. */
+static void client_ended(struct session *s)
+{
+	if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker) && s->passing == 0 &&
+	    !stream_failed(&s->stream)) {
+		s->leaving = true;
+		s->since = loop_now(s->worker->loop);
+		timer_set_once(s->worker->leave_timer, WORKER_LEAVE_GRACE_US);
+		relay_flow(s);
+	} else {
+		session_close(s, CLOSE_LOST, NULL);
+	}
+}
+
+static void session_readable(void *arg)
+{
+	struct session *s = arg;
+	uint8_t *plain = s->stream.io->plain;
+	size_t kept = 0, got, used = 0;
+	enum stream_next next;
+
+	if (s->state == SESSION_CLOSING)
+		return;
+	if (!relay_client_blocked(s)) {
+		/* At most the head of a message is kept while nothing blocks. */
+		kept = s->input.len;
+		memcpy(plain, s->input.at != NULL ? s->input.at : plain, kept);
+	}
+	next = stream_receive(&s->stream, plain + kept, IO_IN_BYTES, &got);
+	if (!relay_client_blocked(s)) {
+		used = client_feed(s, plain, kept + got);
+		client_keep(s, plain, kept + got, used);
+	} else if (buf_append(&s->input, plain, got) != ERR_OK) {
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+	}
+	if (s->state == SESSION_CLOSING)
+		return;
+	if (next == STREAM_EOF || next == STREAM_FAILED)
+		client_ended(s);
+	else
+		relay_flow(s);
+}
+
+static void session_drained(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state != SESSION_CLOSING)
+		relay_flow(s);
+}
+
+static void session_failed(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->state != SESSION_CLOSING)
+		session_close(s, CLOSE_LOST, NULL);
+}
+
+const struct stream_ops relay_session_ops = { session_readable, session_drained, session_failed };

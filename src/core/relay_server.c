@@ -1,0 +1,274 @@
+/* Server to client. */
+#include "relay_priv.h"
+
+#include <string.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/cancel.h"
+#include "pgseal/core/chore.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+
+static void server_flush(struct server *srv, struct feed *f)
+{
+	struct session *s = srv->session;
+
+	if (f->pos > f->run && s != NULL) {
+		s->pool->stats.bytes_sent += f->pos - f->run;
+		stream_write(&s->stream, f->at + f->run, f->pos - f->run);
+	}
+	f->run = f->pos;
+}
+
+static void server_pass(struct server *srv, struct feed *f)
+{
+	size_t n = f->len - f->pos;
+
+	if (n > srv->passing)
+		n = srv->passing;
+	srv->passing -= n;
+	f->pos += n;
+	if (srv->dropping || srv->session == NULL)
+		f->run = f->pos;
+}
+
+/* The server is no good any more; whoever holds it is told. */
+static void server_ruin(struct server *srv, enum close_reason reason, const char *why)
+{
+	struct session *s = srv->session;
+
+	if (srv->state == SERVER_CLOSING)
+		return;
+	if (s != NULL) {
+		/* A message cut in the middle stays so: nothing of ours may follow it. */
+		srv->session = NULL;
+		if (relay_mid_message(s))
+			reason = CLOSE_SERVER_FATAL;
+		s->server = NULL;
+		session_close(s, reason, why);
+	}
+	server_close(srv, why);
+}
+
+static void count_ready(struct session *s, const struct server *srv)
+{
+	struct pool_stats *st = &s->pool->stats;
+	usec_t now = loop_now(s->worker->loop);
+
+	st->query_count++;
+	st->query_time += (uint64_t)(now - s->query_since);
+	s->query_since = now;
+	if (srv->tracker.status != 'I')
+		return;
+	st->xact_count++;
+	st->xact_time += (uint64_t)(now - s->xact_since);
+	s->xact_since = tracker_quiet(&srv->tracker) ? 0 : now;
+}
+
+static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t len)
+{
+	struct bytes name, value;
+	enum err rc = message_read_parameter((struct bytes){ body, len }, &name, &value);
+
+	if (rc != ERR_OK)
+		return rc;
+	return params_put(srv->pool->worker->params, &srv->params, (const char *)name.at,
+	                  (const char *)value.at, true);
+}
+
+static bool is_fatal(const uint8_t *body, size_t len)
+{
+	struct message_error_view view;
+
+	if (body == NULL || message_read_error((struct bytes){ body, len }, &view) != ERR_OK)
+		return false;
+	return bytes_equal(view.severity, bytes_of("FATAL")) || bytes_equal(view.severity, bytes_of("PANIC"));
+}
+
+/* Nobody has it: only what may come at any time is in order. */
+static enum err idle_message(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	struct message_error_view view;
+
+	srv->dropping = true;
+	if ((f->row->flags & FRAME_ASYNC) != 0)
+		return ERR_OK;
+	if (f->row->type == 'E' && body != NULL &&
+	    message_read_error((struct bytes){ body, f->size - FRAME_HEADER }, &view) == ERR_OK)
+		log_info(LOG_SERVER, srv->id, "ended by the server: message=\"%s\"", quote(view.message).s);
+	return ERR_CLOSED;
+}
+
+static enum err chore_step(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	switch (chore_message(srv, f, body)) {
+	case CHORE_GO_ON:
+		srv->dropping = true;
+		return ERR_OK;
+	case CHORE_PASS:
+		srv->dropping = false;
+		return ERR_OK;
+	case CHORE_DONE:
+		srv->dropping = true;
+		/* A cancel that came while statements of ours ran in front of the client's. */
+		if (srv->cancel_again && srv->cancel == NULL && srv->session != NULL &&
+		    !tracker_quiet(&srv->tracker))
+			cancel_server(srv);
+		return ERR_OK;
+	default:
+		return ERR_IO;
+	}
+}
+
+/* A statement of ours failed: its session gets the server's words. */
+static void server_refused(struct server *srv)
+{
+	struct bytes words = { srv->words.at, srv->words.len };
+	struct message_error_view view;
+	struct session *s = srv->session;
+
+	if (s != NULL && message_read_error(words, &view) == ERR_OK) {
+		srv->session = NULL;
+		s->server = NULL;
+		session_close_words(s, CLOSE_SETUP, quote(view.sqlstate).s, quote(view.message).s, NULL);
+	}
+	server_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
+}
+
+/* An answer to the session that holds it. */
+static enum err session_message(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	char type = f->row->type;
+	enum err rc;
+
+	srv->dropping = false;
+	if (type == 'E' && is_fatal(body, f->size - FRAME_HEADER))
+		srv->fatal = true;
+	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+	if (rc == ERR_OK && type == 'Z')
+		count_ready(srv->session, srv);
+	return rc;
+}
+
+static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	char type = f->row->type;
+	enum err rc = ERR_OK;
+
+	if (type == 'S')
+		rc = learn_parameter(srv, body, f->size - FRAME_HEADER);
+	if (rc == ERR_OK && srv->chore != CHORE_NONE && srv->chore != CHORE_BARRIER)
+		rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+	if (rc != ERR_OK)
+		return rc;
+	if (srv->chore != CHORE_NONE)
+		return chore_step(srv, f, body);
+	return srv->session != NULL ? session_message(srv, f, body) : idle_message(srv, f, body);
+}
+
+static enum feed_next server_message(struct server *srv, struct feed *f)
+{
+	struct bytes rest = { f->at + f->pos, f->len - f->pos };
+	const uint8_t *body = NULL;
+	struct frame frame;
+	enum err why;
+	bool needed;
+
+	switch (frame_peek(FRAME_FROM_SERVER, rest, SIZE_MAX, &frame, &why)) {
+	case FRAME_MORE:
+		return FEED_STOP;
+	case FRAME_BAD:
+		server_flush(srv, f);
+		server_ruin(srv, CLOSE_SERVER_NONSENSE, err_text(why));
+		return FEED_STOP;
+	case FRAME_READY:
+		break;
+	}
+	needed = (frame.row->flags & FRAME_WHOLE) != 0 ||
+	         (frame.row->type == 'E' && srv->chore != CHORE_NONE && frame.size < FRAME_WHOLE_MAX);
+	if (frame.size <= rest.len)
+		body = rest.at + FRAME_HEADER;
+	else if (needed)
+		return FEED_STOP;
+	why = server_dispatch(srv, &frame, body);
+	/* What came before this message goes out whatever becomes of it. */
+	if (why != ERR_OK || srv->dropping)
+		server_flush(srv, f);
+	if (why == ERR_IO)
+		server_refused(srv);
+	else if (why != ERR_OK)
+		server_ruin(srv, CLOSE_SERVER_NONSENSE, why == ERR_CLOSED ? NULL : err_text(why));
+	srv->passing = frame.size;
+	return why == ERR_OK ? FEED_ON : FEED_STOP;
+}
+
+static size_t server_feed(struct server *srv, const uint8_t *at, size_t len)
+{
+	struct feed f = { .at = at, .len = len };
+
+	while (f.pos < f.len && srv->state != SERVER_CLOSING) {
+		if (srv->passing > 0)
+			server_pass(srv, &f);
+		else if (server_message(srv, &f) == FEED_STOP)
+			break;
+	}
+	if (srv->state == SERVER_CLOSING)
+		return len;
+	server_flush(srv, &f);
+	return f.pos;
+}
+
+static void server_keep(struct server *srv, const uint8_t *at, size_t n)
+{
+	srv->kept.len = 0;
+	if (n == 0)
+		buf_free(&srv->kept);
+	else if (buf_append(&srv->kept, at, n) != ERR_OK)
+		server_ruin(srv, CLOSE_SERVER_LOST, "out of memory");
+}
+
+static void server_readable(void *arg)
+{
+	struct server *srv = arg;
+	uint8_t *plain = srv->stream.io->plain;
+	size_t kept = srv->kept.len, got, used;
+	enum stream_next next;
+	char why[128];
+
+	if (srv->state == SERVER_CLOSING)
+		return;
+	if (kept > 0)
+		memcpy(plain, srv->kept.at, kept);
+	next = stream_receive(&srv->stream, plain + kept, IO_IN_BYTES, &got);
+	used = server_feed(srv, plain, kept + got);
+	if (srv->state != SERVER_CLOSING)
+		server_keep(srv, plain + used, kept + got - used);
+	if (srv->state == SERVER_CLOSING)
+		return;
+	if (next == STREAM_EOF || next == STREAM_FAILED) {
+		stream_why(&srv->stream, why, sizeof(why));
+		server_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
+	} else {
+		relay_settle(srv);
+	}
+}
+
+static void server_drained(void *arg)
+{
+	struct server *srv = arg;
+
+	if (srv->session != NULL)
+		relay_flow(srv->session);
+}
+
+static void server_failed(void *arg)
+{
+	struct server *srv = arg;
+	char why[128];
+
+	stream_why(&srv->stream, why, sizeof(why));
+	server_ruin(srv, CLOSE_SERVER_LOST, why);
+}
+
+const struct stream_ops relay_server_ops = { server_readable, server_drained, server_failed };

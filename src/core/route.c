@@ -1,0 +1,214 @@
+#include "pgseal/core/route.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+struct routes {
+	pthread_mutex_t lock; /* the table and references that come from nothing */
+	struct route *table;
+	size_t workers;
+};
+
+struct route {
+	UT_hash_handle hh; /* under routes->lock; by key */
+	struct routes *all;
+	char *key;         /* database, NUL, role */
+	const char *role;
+	size_t key_len;
+	atomic_uint refs;
+	atomic_int limit;
+	atomic_int servers; /* permits taken */
+	pthread_mutex_t lock;
+	struct buf learnt; /* under lock */
+	struct route_mark marks[];
+};
+
+enum err routes_create(size_t workers, struct routes **out)
+{
+	struct routes *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return ERR_NO_MEMORY;
+	r->workers = workers;
+	pthread_mutex_init(&r->lock, NULL);
+	*out = r;
+	return ERR_OK;
+}
+
+void routes_free(struct routes *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+static void route_free(struct route *route)
+{
+	pthread_mutex_destroy(&route->lock);
+	buf_free(&route->learnt);
+	free(route->key);
+	free(route);
+}
+
+static struct route *route_make(struct routes *r, const char *key, size_t key_len)
+{
+	size_t size = sizeof(struct route) + r->workers * sizeof(struct route_mark);
+	struct route *route;
+
+	size = (size + 63) & ~(size_t)63;
+	if ((route = aligned_alloc(64, size)) == NULL)
+		return NULL;
+	memset(route, 0, size);
+	if ((route->key = malloc(key_len)) == NULL) {
+		free(route);
+		return NULL;
+	}
+	memcpy(route->key, key, key_len);
+	route->key_len = key_len;
+	route->role = route->key + strlen(route->key) + 1;
+	route->all = r;
+	pthread_mutex_init(&route->lock, NULL);
+	return route;
+}
+
+struct route *route_get(struct routes *r, const char *database, const char *role)
+{
+	char key[2 * 64 + 8]; /* both are PostgreSQL identifiers: at most 63 bytes */
+	int len = snprintf(key, sizeof(key), "%s%c%s", database, '\0', role);
+	struct route *route = NULL;
+
+	if (len < 0 || (size_t)len >= sizeof(key))
+		return NULL;
+	pthread_mutex_lock(&r->lock);
+	HASH_FIND(hh, r->table, key, (size_t)len + 1, route);
+	if (route == NULL && (route = route_make(r, key, (size_t)len + 1)) != NULL)
+		HASH_ADD_KEYPTR(hh, r->table, route->key, route->key_len, route);
+	if (route != NULL)
+		atomic_fetch_add(&route->refs, 1);
+	pthread_mutex_unlock(&r->lock);
+	return route;
+}
+
+struct route *route_hold(struct route *route)
+{
+	atomic_fetch_add_explicit(&route->refs, 1, memory_order_relaxed);
+	return route;
+}
+
+void route_release(struct route *route)
+{
+	struct routes *r;
+
+	if (route == NULL)
+		return;
+	r = route->all;
+	/* Under the lock, so that route_get cannot revive it between zero and the table. */
+	pthread_mutex_lock(&r->lock);
+	if (atomic_fetch_sub(&route->refs, 1) == 1) {
+		HASH_DELETE(hh, r->table, route);
+		route_free(route);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+const char *route_database(const struct route *route)
+{
+	return route->key;
+}
+
+const char *route_role(const struct route *route)
+{
+	return route->role;
+}
+
+void route_set_limit(struct route *route, int limit)
+{
+	atomic_store(&route->limit, limit);
+}
+
+bool route_permit_take(struct route *route)
+{
+	int n = atomic_load(&route->servers);
+
+	while (n < atomic_load(&route->limit))
+		if (atomic_compare_exchange_weak(&route->servers, &n, n + 1))
+			return true;
+	return false;
+}
+
+void route_permit_give(struct route *route)
+{
+	atomic_fetch_sub(&route->servers, 1);
+}
+
+int route_servers(const struct route *route)
+{
+	return atomic_load(&route->servers);
+}
+
+bool route_over_limit(const struct route *route)
+{
+	return atomic_load(&route->servers) > atomic_load(&route->limit);
+}
+
+struct route_mark *route_mark(struct route *route, size_t worker)
+{
+	return &route->marks[worker];
+}
+
+size_t route_workers(const struct route *route)
+{
+	return route->all->workers;
+}
+
+int route_oldest_other(struct route *route, size_t me, usec_t *since)
+{
+	usec_t oldest;
+	size_t i;
+	int found = -1;
+
+	for (i = 0; i < route->all->workers; i++) {
+		if (i == me || (oldest = atomic_load(&route->marks[i].oldest_wait)) == 0)
+			continue;
+		if (found < 0 || oldest < *since) {
+			*since = oldest;
+			found = (int)i;
+		}
+	}
+	return found;
+}
+
+int route_spare_other(struct route *route, size_t me)
+{
+	size_t i;
+
+	for (i = 0; i < route->all->workers; i++)
+		if (i != me && atomic_load(&route->marks[i].idle) > 0)
+			return (int)i;
+	return -1;
+}
+
+void route_learn(struct route *route, struct bytes flat)
+{
+	pthread_mutex_lock(&route->lock);
+	route->learnt.len = 0;
+	/* Without memory the next server to log in teaches it again. */
+	if (buf_append(&route->learnt, flat.at, flat.len) != ERR_OK)
+		buf_free(&route->learnt);
+	pthread_mutex_unlock(&route->lock);
+}
+
+enum err route_learnt(struct route *route, struct buf *out)
+{
+	enum err rc = ERR_NOT_FOUND;
+
+	pthread_mutex_lock(&route->lock);
+	if (route->learnt.len > 0)
+		rc = buf_append(out, route->learnt.at, route->learnt.len);
+	pthread_mutex_unlock(&route->lock);
+	return rc;
+}

@@ -1,0 +1,248 @@
+#include "pgseal/core/server.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/ssl.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/relay.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+
+#define BIT(n) (1u << (n))
+
+static const unsigned legal[SERVER_STATES] = {
+	[SERVER_IDLE] = BIT(SERVER_ACTIVE) | BIT(SERVER_CLOSING),
+	[SERVER_ACTIVE] = BIT(SERVER_IDLE) | BIT(SERVER_CLEANING) | BIT(SERVER_CANCELED) | BIT(SERVER_CLOSING),
+	[SERVER_CLEANING] = BIT(SERVER_IDLE) | BIT(SERVER_CANCELED) | BIT(SERVER_CLOSING),
+	[SERVER_CANCELED] = BIT(SERVER_IDLE) | BIT(SERVER_CLOSING),
+	[SERVER_CLOSING] = 0,
+};
+
+const char *server_state_word(enum server_state state)
+{
+	static const char *const words[] = {
+#define X(number, word) [number] = word,
+		SERVER_STATE_TABLE(X)
+#undef X
+	};
+
+	return words[state];
+}
+
+/* The dead are the worker's, to be freed at the end of its turn; all others are in their pool. */
+static struct server_list *list_of(struct server *srv, enum server_state state)
+{
+	if (state == SERVER_CLOSING)
+		return &srv->pool->worker->dead_servers;
+	return &srv->pool->servers[state];
+}
+
+/* The others look at this mark when they lack servers. */
+static void mark_idle(struct pool *p)
+{
+	atomic_store(&route_mark(p->route, p->worker->index)->idle, (int)p->server_count[SERVER_IDLE]);
+}
+
+static void list_in(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	/* Newest first: what is used stays warm, what is not ages at the end. */
+	TAILQ_INSERT_HEAD(list_of(srv, srv->state), srv, link);
+	p->server_count[srv->state]++;
+	if (srv->state == SERVER_IDLE)
+		mark_idle(p);
+}
+
+static void list_out(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	TAILQ_REMOVE(list_of(srv, srv->state), srv, link);
+	p->server_count[srv->state]--;
+	if (srv->state == SERVER_IDLE)
+		mark_idle(p);
+}
+
+void server_set_state(struct server *srv, enum server_state next)
+{
+	if (srv->state == next)
+		return;
+	assert(legal[srv->state] & BIT(next));
+	list_out(srv);
+	srv->state = next;
+	srv->since = loop_now(srv->pool->worker->loop);
+	list_in(srv);
+}
+
+/* ---- beginning ---- */
+
+static void arrive(struct letter *letter, void *owner);
+static void discard(struct letter *letter);
+
+/* Join a pool: at login, and at the end of a hand-over. */
+static enum err join(struct server *srv, struct pool *p)
+{
+	struct worker *w = p->worker;
+	enum err rc;
+
+	if ((rc = stream_start(&srv->stream, w->io, &relay_server_ops, srv)) != ERR_OK)
+		return rc;
+	srv->pool = p;
+	srv->state = SERVER_IDLE;
+	srv->since = loop_now(w->loop);
+	list_in(srv);
+	return ERR_OK;
+}
+
+struct server *server_create(struct pool *pool, struct dial *d)
+{
+	struct worker *w = pool->worker;
+	struct server *srv = calloc(1, sizeof(*srv));
+	SSL *ssl = PQsslStruct(d->conn, "OpenSSL");
+
+	if (srv == NULL)
+		return NULL;
+	stream_init(&srv->stream, PQsocket(d->conn));
+	tracker_init(&srv->tracker);
+	srv->letter.deliver = arrive;
+	srv->letter.discard = discard;
+	srv->id = LOG_ID(w->index, ++w->next_id);
+	srv->pid = (uint32_t)PQbackendPID(d->conn);
+	srv->born = loop_now(w->loop);
+	srv->params = params_parse(w->params, (struct bytes){ d->params.at, d->params.len });
+	if (ssl != NULL)
+		SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+	if (srv->params == NULL || (ssl != NULL && stream_secure(&srv->stream, ssl) != ERR_OK) ||
+	    join(srv, pool) != ERR_OK) {
+		params_release(w->params, srv->params);
+		/* libpq's own transport is gone from the SSL: the connection can only be closed. */
+		srv->stream.parting = true;
+		PQfinish(d->conn);
+		d->conn = NULL;
+		free(srv);
+		return NULL;
+	}
+	srv->conn = d->conn;
+	d->conn = NULL;
+	srv->route = d->route;
+	d->route = NULL;
+	srv->db = database_hold(d->db);
+	return srv;
+}
+
+/* ---- end ---- */
+
+void server_close(struct server *srv, const char *why)
+{
+	assert(srv->session == NULL);
+	if (srv->state == SERVER_CLOSING)
+		return;
+	if (why != NULL && srv->pool->worker->site->settings.log_disconnections)
+		log_info(LOG_SERVER, srv->id, "close: database=%s role=%s pid=%u reason=\"%s\"",
+		         route_database(srv->route), route_role(srv->route), srv->pid, why);
+	server_set_state(srv, SERVER_CLOSING);
+}
+
+/* Everything but the pool's part; for those who travel too. */
+static void destroy(struct server *srv)
+{
+	struct route *route = srv->route;
+
+	/* libpq says goodbye through our transport while it closes. */
+	stream_part(&srv->stream);
+	stream_stop(&srv->stream);
+	PQfinish(srv->conn);
+	stream_fini(&srv->stream);
+	timer_free(srv->deadline);
+	tracker_fini(&srv->tracker);
+	buf_free(&srv->kept);
+	buf_free(&srv->words);
+	buf_free(&srv->flat_params);
+	database_release(srv->db);
+	free(srv);
+	route_permit_give(route);
+	route_release(route);
+}
+
+void server_free(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	list_out(srv);
+	params_release(p->worker->params, srv->params);
+	destroy(srv);
+	pool_server_gone(p);
+}
+
+/* ---- hand-over ---- */
+
+static void arrive(struct letter *letter, void *owner)
+{
+	struct server *srv = (struct server *)letter;
+	struct worker *w = owner;
+	struct pool *p = pool_get(w, srv->route, srv->db);
+	struct bytes flat = { srv->flat_params.at, srv->flat_params.len };
+
+	if (p != NULL)
+		srv->params = params_parse(w->params, flat);
+	buf_free(&srv->flat_params);
+	if (p == NULL || srv->params == NULL || join(srv, p) != ERR_OK) {
+		log_error(LOG_SERVER, srv->id, "close: reason=\"out of memory on the way to another worker\"");
+		params_release(w->params, srv->params);
+		destroy(srv);
+		return;
+	}
+	if (!database_same_login(srv->db, p->db))
+		srv->stale = true;
+	pool_release(p, srv);
+}
+
+static void discard(struct letter *letter)
+{
+	destroy((struct server *)letter);
+}
+
+void server_hand_over(struct server *srv, struct worker *to)
+{
+	struct params_table *t = srv->pool->worker->params;
+	struct bytes flat = params_flat(srv->params);
+
+	assert(srv->state == SERVER_IDLE && srv->session == NULL && srv->cancel == NULL);
+	if (buf_append(&srv->flat_params, flat.at, flat.len) != ERR_OK) {
+		server_close(srv, "out of memory");
+		return;
+	}
+	params_release(t, srv->params);
+	srv->params = NULL;
+	timer_free(srv->deadline);
+	srv->deadline = NULL;
+	stream_stop(&srv->stream);
+	list_out(srv);
+	srv->pool = NULL;
+	worker_post(to, &srv->letter);
+}
+
+/* ---- statements of ours ---- */
+
+enum err server_query(struct server *srv, enum chore chore, const char *sql)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+	enum tracker_client what;
+	enum err rc;
+
+	message_write_query(&w, sql);
+	if ((rc = writer_status(&w)) == ERR_OK &&
+	    (rc = tracker_from_client(&srv->tracker, 'Q', &what)) == ERR_OK) {
+		stream_write(&srv->stream, out.at, out.len);
+		buf_free(&srv->words);
+		srv->chore = chore;
+	}
+	buf_free(&out);
+	return rc;
+}

@@ -1,0 +1,244 @@
+#include "pgseal/core/site.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pgseal/base/ini.h"
+
+struct build {
+	struct site *site;
+	struct report *rep;
+};
+
+static void read_setting(struct build *b, const struct ini_entry *e)
+{
+	const struct setting *row = settings_find(e->key);
+	struct errbuf why;
+	const char *remedy;
+	bool accepted;
+
+	if (row != NULL) {
+		if (settings_set(&b->site->settings, row, e->value, &why) != ERR_OK)
+			report_error(b->rep, e->at, "%s: %s", e->key, why.text);
+		return;
+	}
+	remedy = settings_foreign(e->key, &accepted);
+	if (remedy == NULL)
+		report_error(b->rep, e->at, "unknown setting \"%s\"; pgseal.ini(5) lists them all", e->key);
+	else if (accepted)
+		report_notice(b->rep, e->at, "%s: ignored: %s", e->key, remedy);
+	else
+		report_error(b->rep, e->at, "%s: %s", e->key, remedy);
+}
+
+static void read_identity(struct build *b, const struct ini_entry *e)
+{
+	identity_rules_add(b->site->rules, e->key, e->value, e->at, b->rep);
+}
+
+static bool is_console_name(const char *name)
+{
+	return strcmp(name, "pgseal") == 0 || strcmp(name, "pgbouncer") == 0;
+}
+
+static void read_database(struct build *b, const struct ini_entry *e)
+{
+	struct site *site = b->site;
+	struct database **more, *db;
+	size_t i;
+
+	if (is_console_name(e->key)) {
+		report_error(b->rep, e->at, "database \"%s\": the name is the console's; choose another and "
+		             "set dbname=%s", e->key, e->key);
+		return;
+	}
+	for (i = 0; i < site->database_count; i++)
+		if (strcmp(site->databases[i]->name, e->key) == 0) {
+			report_error(b->rep, e->at, "database \"%s\" is there already, on line %d", e->key,
+			             site->databases[i]->at.line);
+			return;
+		}
+	if ((db = database_parse(e->key, e->value, e->at, &site->settings, b->rep)) == NULL)
+		return;
+	more = realloc(site->databases, (site->database_count + 1) * sizeof(*more));
+	if (more == NULL) {
+		report_error(b->rep, e->at, "out of memory");
+		database_release(db);
+		return;
+	}
+	site->databases = more;
+	site->databases[site->database_count++] = db;
+	if (strcmp(e->key, "*") == 0)
+		site->fallback = db;
+}
+
+/* Sections in the order in which they must be read: settings are defaults for the rest. */
+static const struct {
+	const char *name, *alias;
+	void (*read)(struct build *b, const struct ini_entry *e);
+} sections[] = {
+	{ "pgseal", "pgbouncer", read_setting },
+	{ "databases", "databases", read_database },
+	{ "identities", "identities", read_identity },
+};
+#define SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
+static size_t section_index(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < SECTIONS; i++)
+		if (strcmp(name, sections[i].name) == 0 || strcmp(name, sections[i].alias) == 0)
+			break;
+	return i;
+}
+
+static void read_entries(struct build *b, const struct ini *ini)
+{
+	const struct ini_entry *e;
+	const char *unknown = NULL;
+	size_t i, k;
+
+	for (k = 0; k < SECTIONS; k++)
+		for (i = 0; i < ini_count(ini); i++)
+			if (section_index((e = ini_at(ini, i))->section) == k)
+				sections[k].read(b, e);
+	for (i = 0; i < ini_count(ini); i++) {
+		e = ini_at(ini, i);
+		if (section_index(e->section) < SECTIONS || (unknown && strcmp(unknown, e->section) == 0))
+			continue;
+		unknown = e->section;
+		if (unknown[0] == '\0')
+			report_error(b->rep, e->at, "\"%s\" stands before the first section; write [pgseal] "
+			             "above it", e->key);
+		else
+			report_error(b->rep, e->at, "unknown section [%s]; there are [pgseal], [databases] and "
+			             "[identities]", unknown);
+	}
+}
+
+/* The files and values that databases name for the server leg. */
+static void check_server_files(struct build *b)
+{
+	struct site *site = b->site;
+	const struct settings *s = &site->settings;
+	struct place nowhere = { site->path, 0 };
+	const struct database *db;
+	const char *ca, *cert, *key;
+	size_t i;
+
+	tls_check_server_files(s->server_tls_ca_file, s->server_tls_cert_file, s->server_tls_key_file,
+	                       nowhere, b->rep, &site->tls_files);
+	for (i = 0; i < site->database_count; i++) {
+		db = site->databases[i];
+		ca = database_value(db, "sslrootcert");
+		cert = database_value(db, "sslcert");
+		key = database_value(db, "sslkey");
+		if (ca != NULL && (strcmp(ca, s->server_tls_ca_file) == 0 || strcmp(ca, "system") == 0))
+			ca = NULL;
+		if (cert != NULL && strcmp(cert, s->server_tls_cert_file) == 0 &&
+		    key != NULL && strcmp(key, s->server_tls_key_file) == 0)
+			cert = key = NULL;
+		tls_check_server_files(ca, cert, key, db->at, b->rep, &site->tls_files);
+	}
+}
+
+static void check_whole(struct build *b)
+{
+	struct site *site = b->site;
+	const struct settings *s = &site->settings;
+	struct place nowhere = { site->path, 0 };
+
+	if (site->database_count == 0)
+		report_error(b->rep, nowhere, "no database: add a [databases] section with a line such as "
+		             "\"app = host=db.example port=5432\"");
+	if (s->listen_addr[0] == '\0' && s->unix_socket_dir[0] == '\0')
+		report_error(b->rep, nowhere, "nowhere to listen: set listen_addr or unix_socket_dir");
+	/* A pool that only serves the Unix socket's console needs no certificate of its own. */
+	if (s->listen_addr[0] != '\0' || s->client_tls_cert_file[0] != '\0') {
+		if (tls_client_context(s, nowhere, b->rep, &site->client_tls, &site->tls_files) != ERR_OK &&
+		    report_errors(b->rep) == 0)
+			report_error(b->rep, nowhere, "TLS for clients could not be set up");
+	}
+	check_server_files(b);
+}
+
+enum err site_load(const char *path, struct report *rep, struct site **out)
+{
+	struct site *site = calloc(1, sizeof(*site));
+	struct build b = { site, rep };
+	struct ini *ini = NULL;
+
+	if (site == NULL)
+		return ERR_NO_MEMORY;
+	atomic_init(&site->refs, 1);
+	site->path = strdup(path);
+	site->rules = identity_rules_create();
+	if (settings_init(&site->settings) != ERR_OK || site->path == NULL || site->rules == NULL ||
+	    (ini = ini_load(path, rep)) == NULL) {
+		site_release(site);
+		return ERR_NO_MEMORY;
+	}
+	if (ini_has_section(ini, "identities"))
+		identity_rules_present(site->rules);
+	/* An unreadable file says so once; what an empty one lacks is no news then. */
+	if (ini_count(ini) > 0 || report_errors(rep) == 0) {
+		read_entries(&b, ini);
+		check_whole(&b);
+	}
+	ini_free(ini);
+	if (report_errors(rep) > 0) {
+		site_release(site);
+		return ERR_CONFIG;
+	}
+	*out = site;
+	return ERR_OK;
+}
+
+struct site *site_hold(struct site *site)
+{
+	atomic_fetch_add_explicit(&site->refs, 1, memory_order_relaxed);
+	return site;
+}
+
+void site_release(struct site *site)
+{
+	size_t i;
+
+	if (site == NULL || atomic_fetch_sub_explicit(&site->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	for (i = 0; i < site->database_count; i++)
+		database_release(site->databases[i]);
+	free(site->databases);
+	identity_rules_free(site->rules);
+	SSL_CTX_free(site->client_tls);
+	tls_files_free(&site->tls_files);
+	settings_fini(&site->settings);
+	free(site->path);
+	free(site);
+}
+
+struct database *site_database(const struct site *site, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < site->database_count; i++)
+		if (site->databases[i] != site->fallback && strcmp(site->databases[i]->name, name) == 0)
+			return site->databases[i];
+	return site->fallback;
+}
+
+bool site_list_has(const char *list, const char *name)
+{
+	size_t len = strlen(name), n;
+
+	while (*list != '\0') {
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n == len && n > 0 && strncasecmp(list, name, n) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}

@@ -1,0 +1,526 @@
+#include "pgseal/core/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/cancel.h"
+#include "pgseal/core/relay.h"
+
+/* ---- sessions come in ---- */
+
+static struct session_list *bucket(struct worker *w, uint32_t key)
+{
+	return &w->by_key[(key >> 6) % WORKER_KEYS];
+}
+
+struct session *worker_session(struct worker *w, uint32_t key)
+{
+	struct session *s;
+
+	LIST_FOREACH(s, bucket(w, key), key_link)
+		if (s->key == key)
+			return s;
+	return NULL;
+}
+
+struct session *worker_session_by_id(struct worker *w, uint64_t id)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, link)
+		if (s->id == id)
+			return s;
+	return NULL;
+}
+
+/* A key that no living session has; 0 is nobody's. */
+static uint32_t next_key(struct worker *w)
+{
+	uint32_t key;
+
+	do
+		key = cancel_key_make(w->index, ++w->next_key);
+	while (key == 0 || worker_session(w, key) != NULL);
+	return key;
+}
+
+static void register_session(struct worker *w, struct session *s)
+{
+	s->worker = w;
+	s->id = LOG_ID(w->index, ++w->next_id);
+	s->key = next_key(w);
+	s->since = loop_now(w->loop);
+	TAILQ_INSERT_TAIL(&w->sessions, s, link);
+	LIST_INSERT_HEAD(bucket(w, s->key), s, key_link);
+}
+
+static void log_login(const struct session *s)
+{
+	char addr[64];
+	int port;
+
+	if (!s->worker->site->settings.log_connections)
+		return;
+	peer_text(s->peer, addr, sizeof(addr), &port);
+	log_info(LOG_SESSION, s->id, "login: identity=\"%s\" role=\"%s\" database=\"%s\" peer=%s:%d tls=%s "
+	         "serial=%s took=%s", quote_str(s->identity->label).s, quote_str(s->startup->user).s,
+	         quote_str(s->startup->database).s, addr, port,
+	         s->stream.ssl != NULL ? SSL_get_version(s->stream.ssl) : "off", s->identity->serial,
+	         duration_text(loop_now(s->worker->loop) - s->born).s);
+}
+
+static void open_console(struct session *s)
+{
+	struct worker *w = s->worker;
+
+	session_greet(s);
+	if (s->state != SESSION_CLOSING && w->crew->console->open(s) != ERR_OK)
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+}
+
+/* Greet it, from what is known of its route, or let it wait for the first server to tell. */
+static void enter_pool(struct session *s, struct database *db)
+{
+	struct worker *w = s->worker;
+	struct pool *p = db != NULL ? pool_get(w, s->route, db) : NULL;
+	struct server *srv;
+
+	if (p == NULL) {
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+		return;
+	}
+	s->pool = p;
+	p->sessions++;
+	pool_look_again(p);
+	if (p->greeting != NULL)
+		session_greet(s);
+	else if ((srv = pool_acquire(p, s)) != NULL)
+		pool_learn(p, srv->params);
+}
+
+static void session_arrive(struct letter *letter, void *owner)
+{
+	struct session *s = (struct session *)letter;
+	struct worker *w = owner;
+	const struct stream_ops *ops = s->route != NULL ? &relay_session_ops : &session_console_ops;
+
+	register_session(w, s);
+	if (stream_start(&s->stream, w->io, ops, s) != ERR_OK) {
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+		return;
+	}
+	log_login(s);
+	if (s->route == NULL)
+		open_console(s);
+	else if (w->draining)
+		session_close(s, CLOSE_SHUTDOWN, NULL);
+	else
+		enter_pool(s, site_database(w->site, s->startup->database));
+}
+
+static void session_discard(struct letter *letter)
+{
+	session_free((struct session *)letter);
+}
+
+void worker_post_session(struct worker *w, struct session *s)
+{
+	s->letter.deliver = session_arrive;
+	s->letter.discard = session_discard;
+	atomic_fetch_add(&w->load, 1);
+	worker_post(w, &s->letter);
+}
+
+/* ---- letters ---- */
+
+void worker_post(struct worker *w, struct letter *letter)
+{
+	mailbox_post(w->mailbox, letter);
+}
+
+struct site_letter {
+	struct letter letter;
+	struct site *site;
+};
+
+static void site_discard(struct letter *letter)
+{
+	struct site_letter *l = (struct site_letter *)letter;
+
+	site_release(l->site);
+	free(l);
+}
+
+static void site_arrive(struct letter *letter, void *owner)
+{
+	struct site_letter *l = (struct site_letter *)letter;
+	struct worker *w = owner;
+	struct site *old = w->site;
+	struct pool *p, *next;
+	struct database *db;
+
+	w->site = l->site;
+	l->site = old;
+	HASH_ITER(hh, w->pools, p, next) {
+		/* One that is gone from the file keeps serving the sessions it has. */
+		if ((db = site_database(w->site, route_database(p->route))) != NULL)
+			pool_follow(p, db);
+	}
+	site_discard(letter);
+}
+
+enum err worker_post_site(struct worker *w, struct site *site)
+{
+	struct site_letter *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return ERR_NO_MEMORY;
+	l->letter.deliver = site_arrive;
+	l->letter.discard = site_discard;
+	l->site = site_hold(site);
+	worker_post(w, &l->letter);
+	return ERR_OK;
+}
+
+struct look_letter {
+	struct letter letter;
+	struct route *route; /* a reference */
+};
+
+static void look_discard(struct letter *letter)
+{
+	struct look_letter *l = (struct look_letter *)letter;
+
+	route_release(l->route);
+	free(l);
+}
+
+static void look_arrive(struct letter *letter, void *owner)
+{
+	struct look_letter *l = (struct look_letter *)letter;
+	struct worker *w = owner;
+	struct pool *p = NULL;
+
+	HASH_FIND_PTR(w->pools, &l->route, p);
+	if (p != NULL)
+		pool_look_again(p);
+	look_discard(letter);
+}
+
+void worker_post_look(struct worker *w, struct route *route)
+{
+	struct look_letter *l = calloc(1, sizeof(*l));
+
+	/* Without memory the other one finds out when it next frees a server. */
+	if (l == NULL)
+		return;
+	l->letter.deliver = look_arrive;
+	l->letter.discard = look_discard;
+	l->route = route_hold(route);
+	worker_post(w, &l->letter);
+}
+
+/* ---- the end ---- */
+
+struct drain_letter {
+	struct letter letter;
+	bool at_once;
+};
+
+static void drain_discard(struct letter *letter)
+{
+	free(letter);
+}
+
+static void drain_arrive(struct letter *letter, void *owner)
+{
+	struct drain_letter *l = (struct drain_letter *)letter;
+	struct worker *w = owner;
+	struct session *s, *next;
+	struct pool *p, *next_pool;
+
+	w->draining = true;
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (l->at_once || (s->state != SESSION_ACTIVE && s->pool != NULL))
+			session_close(s, CLOSE_SHUTDOWN, NULL);
+		else if (s->state == SESSION_ACTIVE)
+			relay_end_if_free(s);
+	}
+	HASH_ITER(hh, w->pools, p, next_pool)
+		pool_reconnect(p);
+	free(l);
+	worker_check_end(w);
+}
+
+void worker_post_drain(struct worker *w, bool at_once)
+{
+	struct drain_letter *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		log_error(LOG_PROCESS, 0, "shutdown: out of memory");
+		abort();
+	}
+	l->letter.deliver = drain_arrive;
+	l->letter.discard = drain_discard;
+	l->at_once = at_once;
+	worker_post(w, &l->letter);
+}
+
+static bool pools_busy(const struct worker *w)
+{
+	const struct pool *p;
+
+	for (p = w->pools; p != NULL; p = p->hh.next)
+		if (!pool_drained(p))
+			return true;
+	return false;
+}
+
+/* Sessions of the console alone keep nobody alive: they may be what asked for the end. */
+static bool sessions_left(const struct worker *w)
+{
+	const struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, link)
+		if (s->pool != NULL)
+			return true;
+	return false;
+}
+
+void worker_check_end(struct worker *w)
+{
+	if (w->draining && !sessions_left(w) && !pools_busy(w))
+		loop_stop(w->loop);
+}
+
+static void close_rest(struct worker *w)
+{
+	struct session *s;
+	struct server *srv;
+	struct pool *p, *next;
+	int state;
+
+	while ((s = TAILQ_FIRST(&w->sessions)) != NULL)
+		session_close(s, CLOSE_SHUTDOWN, NULL);
+	HASH_ITER(hh, w->pools, p, next)
+		for (state = 0; state < SERVER_CLOSING; state++)
+			while ((srv = TAILQ_FIRST(&p->servers[state])) != NULL)
+				server_close(srv, NULL);
+}
+
+/* ---- console requests on their tour ---- */
+
+static void tour_step(struct tour *t, struct worker *w);
+
+static void tour_arrive(struct letter *letter, void *owner)
+{
+	tour_step((struct tour *)letter, owner);
+}
+
+static void tour_discard(struct letter *letter)
+{
+	struct tour *t = (struct tour *)letter;
+
+	t->drop(t);
+}
+
+static void tour_step(struct tour *t, struct worker *w)
+{
+	if (t->at == t->crew->worker_count) {
+		t->come_home(t, w, worker_session_by_id(w, t->session_id));
+		return;
+	}
+	if (!t->visit(t, w)) {
+		STAILQ_INSERT_TAIL(&w->parked, t, link);
+		return;
+	}
+	t->at++;
+	worker_post(t->crew->workers[t->at < t->crew->worker_count ? t->at : t->home], &t->letter);
+}
+
+void tour_start(struct tour *t)
+{
+	t->letter.deliver = tour_arrive;
+	t->letter.discard = tour_discard;
+	t->at = 0;
+	worker_post(t->crew->workers[0], &t->letter);
+}
+
+void worker_revisit(struct worker *w)
+{
+	STAILQ_HEAD(, tour) again = STAILQ_HEAD_INITIALIZER(again);
+	struct tour *t;
+
+	if (STAILQ_EMPTY(&w->parked))
+		return;
+	STAILQ_CONCAT(&again, &w->parked);
+	while ((t = STAILQ_FIRST(&again)) != NULL) {
+		STAILQ_REMOVE_HEAD(&again, link);
+		tour_step(t, w);
+	}
+}
+
+/* ---- timers ---- */
+
+/* Clients that are gone while what they asked still runs: enough is enough. */
+static void leave_due(void *arg)
+{
+	struct worker *w = arg;
+	usec_t now = loop_now(w->loop), due = 0;
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (!s->leaving)
+			continue;
+		if (now - s->since >= WORKER_LEAVE_GRACE_US)
+			session_close(s, CLOSE_LOST, NULL);
+		else if (due == 0 || s->since + WORKER_LEAVE_GRACE_US < due)
+			due = s->since + WORKER_LEAVE_GRACE_US;
+	}
+	if (due != 0)
+		timer_set(w->leave_timer, due - now);
+}
+
+static void stats_due(void *arg)
+{
+	struct worker *w = arg;
+	struct pool *p;
+
+	for (p = w->pools; p != NULL; p = p->hh.next) {
+#define X(counter) p->period.counter = p->stats.counter - p->period_start.counter;
+		POOL_STATS_TABLE(X)
+#undef X
+		p->period_start = p->stats;
+	}
+	timer_set(w->stats_timer, w->site->settings.stats_period);
+}
+
+/* ---- the thread ---- */
+
+static void end_of_turn(void *arg)
+{
+	struct worker *w = arg;
+	struct session *s;
+	struct server *srv;
+	struct pool *p;
+	bool any = !TAILQ_EMPTY(&w->dead) || !TAILQ_EMPTY(&w->dead_servers);
+
+	io_end_turn(w->io);
+	while ((srv = TAILQ_FIRST(&w->dead_servers)) != NULL)
+		server_free(srv);
+	while ((s = TAILQ_FIRST(&w->dead)) != NULL) {
+		TAILQ_REMOVE(&w->dead, s, link);
+		p = s->pool;
+		session_free(s);
+		if (p != NULL)
+			pool_drop_unused(p);
+	}
+	if (any)
+		worker_check_end(w);
+}
+
+/* Part of the worker: nothing to free. */
+static void farewell_discard(struct letter *letter)
+{
+	(void)letter;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	char name[8];
+
+	snprintf(name, sizeof(name), "w%zu", w->index % 1000);
+	log_thread(name);
+	timer_set(w->stats_timer, w->site->settings.stats_period);
+	loop_run(w->loop, end_of_turn, w);
+	close_rest(w);
+	end_of_turn(w);
+	w->farewell.deliver = w->crew->worker_ended;
+	w->farewell.discard = farewell_discard;
+	mailbox_post(w->crew->control, &w->farewell);
+	return NULL;
+}
+
+enum err worker_start(struct worker *w)
+{
+	return pthread_create(&w->thread, NULL, worker_main, w) == 0 ? ERR_OK : ERR_NO_MEMORY;
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+}
+
+static enum err worker_furnish(struct worker *w)
+{
+	enum err rc;
+
+	if ((rc = loop_create(&w->loop)) != ERR_OK || (rc = mailbox_create(w, &w->mailbox)) != ERR_OK)
+		return rc;
+	if ((w->io = io_create(w->loop)) == NULL || (w->params = params_table_create()) == NULL)
+		return ERR_NO_MEMORY;
+	if ((rc = loop_add_mailbox(w->loop, w->mailbox)) == ERR_OK &&
+	    (rc = timer_create_in(w->loop, leave_due, w, &w->leave_timer)) == ERR_OK)
+		rc = timer_create_in(w->loop, stats_due, w, &w->stats_timer);
+	return rc;
+}
+
+enum err worker_create(struct crew *crew, size_t index, struct site *site, struct worker **out)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	enum err rc;
+
+	if (w == NULL)
+		return ERR_NO_MEMORY;
+	w->index = index;
+	w->crew = crew;
+	w->site = site_hold(site);
+	TAILQ_INIT(&w->sessions);
+	TAILQ_INIT(&w->dead);
+	TAILQ_INIT(&w->dead_servers);
+	STAILQ_INIT(&w->parked);
+	if ((rc = worker_furnish(w)) != ERR_OK) {
+		worker_free(w);
+		return rc;
+	}
+	*out = w;
+	return ERR_OK;
+}
+
+void worker_empty(struct worker *w)
+{
+	struct tour *t;
+
+	mailbox_free(w->mailbox);
+	w->mailbox = NULL;
+	while ((t = STAILQ_FIRST(&w->parked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&w->parked, link);
+		t->drop(t);
+	}
+}
+
+void worker_free(struct worker *w)
+{
+	struct pool *p, *next;
+
+	if (w == NULL)
+		return;
+	mailbox_free(w->mailbox);
+	HASH_ITER(hh, w->pools, p, next)
+		pool_free(p);
+	(void)paused_remove(&w->paused_databases, NULL);
+	timer_free(w->leave_timer);
+	timer_free(w->stats_timer);
+	params_table_free(w->params);
+	io_free(w->io);
+	loop_free(w->loop);
+	site_release(w->site);
+	free(w);
+}

@@ -1,0 +1,449 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "listen.h"
+#include "pgseal/admin/commands.h"
+#include "pgseal/admin/console.h"
+#include "pgseal/base/log.h"
+#include "pgseal/base/report.h"
+#include "pgseal/core/gate.h"
+#include "pgseal/core/route.h"
+#include "pgseal/core/site.h"
+#include "pgseal/core/worker.h"
+
+/* How often control looks whether the clients that it waits for have left. */
+#define WAIT_FOR_CLIENTS_US (100 * USEC_PER_MS)
+
+struct process {
+	const struct process_options *opts;
+	struct site *site;
+	struct crew crew;
+	struct listeners listeners;
+	struct loop *loop;
+	struct timer *deadline; /* of a shutdown; or the next look at who is left */
+	size_t started_workers, started_gates, ended_workers;
+	char *pidfile;
+	bool closing;     /* nobody new is let in */
+	bool draining;
+	bool at_once;
+};
+
+static void notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+/* ---- configuration ---- */
+
+static enum err open_log(const struct process *p, const struct site *site, struct errbuf *why)
+{
+	const struct settings *s = &site->settings;
+	struct log_sink sink = {
+		.path = s->logfile[0] != '\0' ? s->logfile : NULL,
+		.syslog = s->syslog,
+		.syslog_ident = s->syslog_ident,
+		.syslog_facility = s->syslog_facility,
+		.verbose = (int)s->verbose + p->opts->verbose,
+	};
+
+	return log_open(&sink, why);
+}
+
+static void log_report(const struct report *rep)
+{
+	const char *line;
+	int is_error;
+	size_t i;
+
+	for (i = 0; i < report_lines(rep); i++) {
+		line = report_line(rep, i, &is_error);
+		log_line(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, LOG_CONFIG, 0, "%s", line);
+	}
+}
+
+/* What a reload cannot change is said, not silently left. */
+static void note_restart_only(const struct site *old, const struct site *new, struct report *rep)
+{
+	struct place at = { new->path, 0 };
+	size_t i;
+
+	for (i = 0; i < settings_count; i++)
+		if (settings_table[i].apply == APPLY_RESTART &&
+		    !settings_same(&old->settings, &new->settings, &settings_table[i]))
+			report_notice(rep, at, "%s: takes effect with a restart", settings_table[i].name);
+}
+
+/* Everybody gets the new site, or nobody. */
+static enum err spread_site(struct process *p, struct site *site)
+{
+	enum err rc = ERR_OK;
+	size_t i;
+
+	for (i = 0; rc == ERR_OK && i < p->crew.gate_count; i++)
+		rc = gate_post_site(p->crew.gates[i], site);
+	for (i = 0; rc == ERR_OK && i < p->crew.worker_count; i++)
+		rc = worker_post_site(p->crew.workers[i], site);
+	return rc;
+}
+
+/* Build the new site whole and put it into force, or keep the old one. rep tells all. */
+static enum err reload(struct process *p, struct report *rep)
+{
+	struct errbuf why;
+	struct site *site;
+	enum err rc;
+
+	if ((rc = site_load(p->opts->config, rep, &site)) != ERR_OK)
+		return rc;
+	note_restart_only(p->site, site, rep);
+	if ((rc = open_log(p, site, &why)) != ERR_OK)
+		report_error(rep, (struct place){ site->path, 0 }, "logfile: %s", why.text);
+	else
+		rc = spread_site(p, site);
+	if (rc != ERR_OK) {
+		site_release(site);
+		return rc;
+	}
+	site_release(p->site);
+	p->site = site;
+	return ERR_OK;
+}
+
+/* The findings as one text, for the console; for the log on the way. */
+static enum err reload_and_tell(struct process *p, struct buf *text)
+{
+	struct report *rep = report_create();
+	enum err rc = ERR_NO_MEMORY;
+	const char *line;
+	int is_error;
+	size_t i;
+
+	notify("RELOADING=1");
+	log_reopen();
+	if (rep != NULL)
+		rc = reload(p, rep);
+	if (rep != NULL)
+		log_report(rep);
+	if (rc == ERR_OK)
+		log_info(LOG_CONFIG, 0, "reloaded: file=%s", p->opts->config);
+	else
+		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s", err_text(rc));
+	for (i = 0; rep != NULL && i < report_lines(rep); i++) {
+		line = report_line(rep, i, &is_error);
+		if (buf_append(text, line, strlen(line)) != ERR_OK || buf_append(text, "\n", 1) != ERR_OK)
+			break;
+	}
+	report_free(rep);
+	notify("READY=1");
+	return rc;
+}
+
+/* ---- ending ---- */
+
+static void close_doors(struct process *p)
+{
+	size_t i;
+
+	if (p->closing)
+		return;
+	p->closing = true;
+	notify("STOPPING=1");
+	for (i = 0; i < p->started_gates; i++)
+		gate_post_close(p->crew.gates[i]);
+}
+
+static void drain(struct process *p, bool at_once)
+{
+	usec_t limit = p->site->settings.shutdown_timeout;
+	size_t i;
+
+	close_doors(p);
+	log_info(LOG_PROCESS, 0, "shutdown: %s", at_once ? "at once" : "sessions end with their transactions");
+	p->draining = true;
+	p->at_once = p->at_once || at_once;
+	for (i = 0; i < p->started_workers; i++)
+		worker_post_drain(p->crew.workers[i], at_once);
+	if (!at_once && limit > 0)
+		timer_set(p->deadline, limit);
+}
+
+static void deadline_due(void *arg)
+{
+	struct process *p = arg;
+
+	if (p->draining)
+		drain(p, true);
+	else if (atomic_load(&p->crew.clients) == 0)
+		drain(p, false);
+	else
+		timer_set(p->deadline, WAIT_FOR_CLIENTS_US);
+}
+
+static void worker_ended(struct letter *letter, void *owner)
+{
+	struct process *p = owner;
+
+	(void)letter;
+	if (++p->ended_workers == p->started_workers)
+		loop_stop(p->loop);
+}
+
+/* ---- orders: signals and console ---- */
+
+static void signalled(void *arg, int signo)
+{
+	struct process *p = arg;
+	struct buf text = { 0 };
+
+	log_info(LOG_PROCESS, 0, "signal: %s", strsignal(signo));
+	if (signo == SIGHUP) {
+		/* The reasons are in the log. */
+		if (reload_and_tell(p, &text) != ERR_OK)
+			log_warning(LOG_CONFIG, 0, "try: pgseal --check %s", p->opts->config);
+	} else {
+		drain(p, p->draining || signo == SIGQUIT);
+	}
+	buf_free(&text);
+}
+
+static void order_reload(void *process, struct control_request *req)
+{
+	struct buf text = { 0 };
+	bool ok = reload_and_tell(process, &text) == ERR_OK;
+
+	if (buf_append(&text, "", 1) != ERR_OK)
+		buf_free(&text);
+	control_answer(req, ok, (const char *)text.at);
+	buf_free(&text);
+}
+
+static void order_shutdown(void *process, struct control_request *req)
+{
+	struct process *p = process;
+	enum control_kind kind = req->kind;
+
+	control_answer(req, true, NULL);
+	close_doors(p);
+	if (kind == CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS && !p->draining)
+		timer_set(p->deadline, 0);
+	else
+		drain(p, kind == CONTROL_SHUTDOWN);
+}
+
+static const struct control_ops control_ops = { order_reload, order_shutdown };
+
+/* ---- privileges, pid file ---- */
+
+static enum err drop_privileges(const char *name, struct errbuf *why)
+{
+	const struct passwd *pw;
+
+	if (name[0] == '\0')
+		return ERR_OK;
+	if ((pw = getpwnam(name)) == NULL)
+		return err_set(why, ERR_CONFIG, "user \"%s\": no such user", name);
+	if (geteuid() == pw->pw_uid)
+		return ERR_OK;
+	if (initgroups(name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_set(why, ERR_IO, "user \"%s\": %s", name, strerror(errno));
+	return ERR_OK;
+}
+
+static enum err write_pidfile(struct process *p, struct errbuf *why)
+{
+	const char *path = p->site->settings.pidfile;
+	char text[32];
+	int fd, len;
+
+	if (path[0] == '\0')
+		return ERR_OK;
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
+		return err_set(why, ERR_IO, "pidfile %s: %s", path, strerror(errno));
+	len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (write(fd, text, (size_t)len) != len) {
+		close(fd);
+		return err_set(why, ERR_IO, "pidfile %s: %s", path, strerror(errno));
+	}
+	close(fd);
+	p->pidfile = strdup(path);
+	return ERR_OK;
+}
+
+/* ---- threads ---- */
+
+static size_t threads_wanted(int64_t setting)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t n = setting > 0 ? setting : cores;
+
+	if (n < 1)
+		n = 1;
+	return (size_t)(n > CREW_MAX ? CREW_MAX : n);
+}
+
+static enum err make_crew(struct process *p)
+{
+	struct crew *c = &p->crew;
+	size_t workers = threads_wanted(p->site->settings.workers), gates = threads_wanted(p->site->settings.gates);
+	enum err rc;
+
+	c->process = p;
+	c->console = &console_ops;
+	c->control_ops = &control_ops;
+	c->worker_ended = worker_ended;
+	if ((rc = mailbox_create(p, &c->control)) != ERR_OK ||
+	    (rc = loop_add_mailbox(p->loop, c->control)) != ERR_OK ||
+	    (rc = routes_create(workers, &c->routes)) != ERR_OK)
+		return rc;
+	for (; rc == ERR_OK && c->worker_count < workers; c->worker_count += rc == ERR_OK)
+		rc = worker_create(c, c->worker_count, p->site, &c->workers[c->worker_count]);
+	for (; rc == ERR_OK && c->gate_count < gates; c->gate_count += rc == ERR_OK)
+		rc = gate_create(c, c->gate_count, p->site, p->listeners.at, p->listeners.count,
+		                 &c->gates[c->gate_count]);
+	return rc;
+}
+
+static enum err start_crew(struct process *p)
+{
+	enum err rc = ERR_OK;
+	sigset_t all, old;
+
+	/* Signals are control's: the others never see one. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (; rc == ERR_OK && p->started_workers < p->crew.worker_count; p->started_workers += rc == ERR_OK)
+		rc = worker_start(p->crew.workers[p->started_workers]);
+	for (; rc == ERR_OK && p->started_gates < p->crew.gate_count; p->started_gates += rc == ERR_OK)
+		rc = gate_start(p->crew.gates[p->started_gates]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+static void end_crew(struct process *p)
+{
+	struct crew *c = &p->crew;
+	size_t i;
+
+	for (i = 0; i < p->started_gates; i++)
+		gate_post_stop(c->gates[i]);
+	for (i = 0; i < p->started_workers; i++)
+		worker_join(c->workers[i]);
+	for (i = 0; i < p->started_gates; i++)
+		gate_join(c->gates[i]);
+	for (i = 0; i < c->gate_count; i++)
+		gate_free(c->gates[i]);
+	for (i = 0; i < c->worker_count; i++)
+		worker_empty(c->workers[i]);
+	for (i = 0; i < c->worker_count; i++)
+		worker_free(c->workers[i]);
+	mailbox_free(c->control);
+	routes_free(c->routes);
+}
+
+/* ---- from start to end ---- */
+
+static void no_end_of_turn(void *arg)
+{
+	(void)arg;
+}
+
+static enum err prepare(struct process *p, struct errbuf *why)
+{
+	static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
+	enum err rc;
+	size_t i;
+
+	if ((rc = loop_create(&p->loop)) != ERR_OK ||
+	    (rc = timer_create_in(p->loop, deadline_due, p, &p->deadline)) != ERR_OK)
+		return err_set(why, rc, "%s", err_text(rc));
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if ((rc = loop_add_signal(p->loop, signals[i], signalled, p)) != ERR_OK)
+			return err_set(why, rc, "%s", err_text(rc));
+	if ((rc = listeners_open(&p->site->settings, &p->listeners, why)) != ERR_OK ||
+	    (rc = write_pidfile(p, why)) != ERR_OK ||
+	    (rc = drop_privileges(p->opts->user != NULL ? p->opts->user : p->site->settings.user,
+	                          why)) != ERR_OK)
+		return rc;
+	if ((rc = make_crew(p)) != ERR_OK || (rc = start_crew(p)) != ERR_OK)
+		return err_set(why, rc, "threads: %s", err_text(rc));
+	return ERR_OK;
+}
+
+static void log_start(const struct process *p)
+{
+	log_info(LOG_PROCESS, 0, "started: version=%s pid=%d workers=%zu gates=%zu config=%s",
+	         PACKAGE_VERSION, (int)getpid(), p->crew.worker_count, p->crew.gate_count, p->opts->config);
+}
+
+static void finish(struct process *p)
+{
+	end_crew(p);
+	listeners_close(&p->listeners);
+	if (p->pidfile != NULL)
+		unlink(p->pidfile);
+	free(p->pidfile);
+	timer_free(p->deadline);
+	loop_free(p->loop);
+	site_release(p->site);
+	log_info(LOG_PROCESS, 0, "ended");
+	log_close();
+}
+
+static enum err load_first_site(struct process *p)
+{
+	struct report *rep = report_create();
+	struct errbuf why;
+	enum err rc = rep != NULL ? site_load(p->opts->config, rep, &p->site) : ERR_NO_MEMORY;
+
+	if (rep != NULL)
+		report_print(rep, stderr);
+	report_free(rep);
+	if (rc == ERR_OK && (rc = open_log(p, p->site, &why)) != ERR_OK)
+		fprintf(stderr, "pgseal: %s\n", why.text);
+	return rc;
+}
+
+int process_run(const struct process_options *opts)
+{
+	struct process p = { .opts = opts };
+	struct errbuf why = { "" };
+	enum err rc;
+
+	log_thread("ctl");
+	/* Writing to a peer that is gone, or beyond a limit on file sizes, is an error, not the end. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (load_first_site(&p) != ERR_OK) {
+		site_release(p.site);
+		return EXIT_FAILURE;
+	}
+	if ((rc = prepare(&p, &why)) == ERR_OK) {
+		log_start(&p);
+		notify("READY=1");
+		loop_run(p.loop, no_end_of_turn, &p);
+	} else {
+		log_error(LOG_PROCESS, 0, "cannot start: %s", why.text);
+		close_doors(&p);
+		for (size_t i = 0; i < p.started_workers; i++)
+			worker_post_drain(p.crew.workers[i], true);
+	}
+	finish(&p);
+	return rc == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
