@@ -138,7 +138,7 @@ enum err commands_find(const struct statement *st, struct action *out, struct er
 		return unknown(st, why);
 	args = st->count - a.first_arg;
 	if (args < a.command->min_args || args > a.command->max_args) {
-		if (a.command->run == probes_show || a.command->run == probes_ping)
+		if (a.command->run == probes_show || statement_begins(st, 0, "SELECT") > 0)
 			return unknown(st, why);
 		return err_set(why, ERR_SYNTAX, "usage: %s%s%s", a.command->words,
 		               *a.command->args != '\0' ? " " : "", a.command->args);
@@ -194,9 +194,11 @@ static void command_show(struct request *rq, struct session *s)
 
 static enum err help_line(struct buf *to, const struct command *c)
 {
-	char line[200];
-	int n = snprintf(line, sizeof(line), "\n\t%s%s%s", c->words, *c->args != '\0' ? " " : "", c->args);
+	char usage[80], line[200];
+	int n;
 
+	snprintf(usage, sizeof(usage), "%s%s%s", c->words, *c->args != '\0' ? " " : "", c->args);
+	n = snprintf(line, sizeof(line), "\n\t%-27s  %s", usage, c->help);
 	return buf_append(to, line, (size_t)n);
 }
 

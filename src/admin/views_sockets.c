@@ -240,7 +240,7 @@ static void get_cert_serial(struct cell *out, const struct row *row)
 	struct names *names;
 
 	if (row->session != NULL) {
-		out->text = row->session->identity->serial;
+		out->text = row->stream->ssl != NULL ? row->session->identity->serial : "";
 	} else if (row->server != NULL && (names = server_names(row)) != NULL) {
 		cell_text(out, names_serial(names));
 		names_free(names);

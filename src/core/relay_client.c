@@ -205,7 +205,7 @@ static void session_readable(void *arg)
 		kept = s->input.len;
 		memcpy(plain, s->input.at != NULL ? s->input.at : plain, kept);
 	}
-	next = stream_receive(&s->stream, plain + kept, IO_IN_BYTES, &got);
+	next = stream_receive(&s->stream, plain + kept, IO_PLAIN_BYTES, &got);
 	if (!relay_client_blocked(s)) {
 		used = client_feed(s, plain, kept + got);
 		client_keep(s, plain, kept + got, used);

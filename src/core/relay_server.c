@@ -240,7 +240,7 @@ static void server_readable(void *arg)
 		return;
 	if (kept > 0)
 		memcpy(plain, srv->kept.at, kept);
-	next = stream_receive(&srv->stream, plain + kept, IO_IN_BYTES, &got);
+	next = stream_receive(&srv->stream, plain + kept, IO_PLAIN_BYTES, &got);
 	used = server_feed(srv, plain, kept + got);
 	if (srv->state != SERVER_CLOSING)
 		server_keep(srv, plain + used, kept + got - used);

@@ -255,7 +255,7 @@ static void console_readable(void *arg)
 		return;
 	if (kept > 0)
 		memcpy(plain, s->input.at, kept);
-	next = stream_receive(&s->stream, plain + kept, IO_IN_BYTES, &got);
+	next = stream_receive(&s->stream, plain + kept, IO_PLAIN_BYTES, &got);
 	used = console_feed(s, plain, kept + got);
 	buf_free(&s->input);
 	if (s->state == SESSION_CLOSING)

@@ -257,7 +257,7 @@ static void take_packets(struct visitor *v)
 {
 	uint8_t *plain = v->gate->io->plain;
 	struct stream *st = &v->s->stream;
-	size_t got = stream_read(st, plain, IO_IN_BYTES);
+	size_t got = stream_read(st, plain, IO_PLAIN_BYTES);
 
 	if (buf_append(&v->early, plain, got) != ERR_OK) {
 		visitor_drop(v, "out of memory");

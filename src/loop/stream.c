@@ -322,6 +322,8 @@ enum stream_next stream_receive(struct stream *s, uint8_t *to, size_t n, size_t 
 	*got = stream_read(s, to, n);
 	if (s->error != 0)
 		return STREAM_FAILED;
+	/* What is left in the window would be overwritten by the next fill. */
+	assert(s->eof || s->io->in_pos == s->io->in_len);
 	return s->eof ? STREAM_EOF : STREAM_DATA;
 }
 

@@ -246,10 +246,11 @@ static bool skip_hex(const char **at)
 }
 
 static const char rdn_remedy[] =
-	"write CN=a,OU=b,O=c without blanks after commas; types are CN, OU, O, C, L, ST, STREET, DC, "
-	"UID or a dotted number";
+	"write CN=a,OU=b,O=c without blanks after commas; types are CN, OU, O, C, L, ST, STREET, "
+	"DC, UID or a dotted number";
 static const char escape_remedy[] =
-	"a backslash must stand before \"+,;<>\\, a leading # and a blank at either end, and nowhere else";
+	"a backslash must stand before \"+,;<>\\, a leading # and a blank at either end, "
+	"and nowhere else";
 static const char hex_remedy[] =
 	"the value of a dotted type is # and upper-case hex of its encoding";
 

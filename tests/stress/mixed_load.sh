@@ -79,7 +79,7 @@ PGPORT=$server_port PGSSLCERT="$dir/pki/pgseal.crt" PGSSLKEY="$dir/pki/pgseal.ke
 	pgbench -i -q -s 5 >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; give_up "pgbench -i failed"; }
 
 export PGPORT="$port" PGSSLCERT="$dir/pki/alice.crt" PGSSLKEY="$dir/pki/alice.key"
-export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$srcdir/tests/stress/tsan.supp second_deadlock_stack=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}"
 export ASAN_OPTIONS="detect_leaks=1 detect_stack_use_after_return=1 ${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1 ${UBSAN_OPTIONS:-}"
 "$pgseal" "$dir/pgseal.ini" >"$dir/pgseal.log" 2>&1 &

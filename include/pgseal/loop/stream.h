@@ -21,7 +21,9 @@
 #include "pgseal/tls/bio.h"
 
 #define IO_IN_BYTES  65536u           /* most that one readiness brings, bytes of ciphertext */
-#define IO_OUT_BYTES (65536u + 4096u) /* as much plaintext, encrypted, fits */
+/* Most plaintext that comes of it: OpenSSL may hold all but the end of one more record. */
+#define IO_PLAIN_BYTES (IO_IN_BYTES + SSL3_RT_MAX_PLAIN_LENGTH)
+#define IO_OUT_BYTES (IO_PLAIN_BYTES + 4096u) /* as much plaintext, encrypted, fits */
 #define IO_KEPT_MAX  65536u           /* most that a caller keeps and wants in front of new bytes */
 
 struct stream;
@@ -44,7 +46,7 @@ struct io {
 	STAILQ_HEAD(, stream) failed; /* to be told at the end of the turn */
 	uint8_t in[IO_IN_BYTES];
 	uint8_t out[IO_OUT_BYTES];
-	uint8_t plain[IO_KEPT_MAX + IO_IN_BYTES]; /* scratch for callers; nobody's between callbacks */
+	uint8_t plain[IO_KEPT_MAX + IO_PLAIN_BYTES]; /* scratch for callers; nobody's between callbacks */
 };
 
 struct io *io_create(struct loop *loop); /* NULL: out of memory */
@@ -97,7 +99,7 @@ enum stream_next stream_fill(struct stream *s);
 /* Decrypt up to n bytes of what the fill brought; returns how many. 0: nothing (more). Sets eof or
  * fails the stream when it meets the end. */
 size_t stream_read(struct stream *s, uint8_t *to, size_t n);
-/* Fill and read all of it into to; *got may be > 0 with any result. n >= IO_IN_BYTES. */
+/* Fill and read all of it into to; *got may be > 0 with any result. n >= IO_PLAIN_BYTES. */
 enum stream_next stream_receive(struct stream *s, uint8_t *to, size_t n, size_t *got);
 /* One step of a TLS handshake with what the fill brought. */
 enum stream_next stream_handshake(struct stream *s, bool *done);
