@@ -167,17 +167,24 @@ static enum err end_requests(struct server *srv)
 	return rc;
 }
 
-static bool needs_reset(const struct server *srv)
+bool chore_needs_reset(const struct server *srv)
 {
 	const struct settings *s = &srv->pool->worker->site->settings;
 
-	return s->server_reset_query[0] != '\0' &&
-	       (srv->pool->db->pool_mode == POOL_SESSION || s->server_reset_query_always);
+	return srv->pinned || (s->server_reset_query[0] != '\0' &&
+	       (srv->pool->db->pool_mode == POOL_SESSION || s->server_reset_query_always));
+}
+
+/* What a pinned server holds must go, whatever the setting says about others. */
+static const char *reset_query(const struct server *srv)
+{
+	const char *query = srv->pool->worker->site->settings.server_reset_query;
+
+	return query[0] != '\0' ? query : "DISCARD ALL";
 }
 
 void chore_clean_on(struct server *srv)
 {
-	const char *reset = srv->pool->worker->site->settings.server_reset_query;
 	enum err rc = ERR_OK;
 
 	/* A cancel on its way must not meet a statement of ours: its answer leads here again. */
@@ -185,10 +192,11 @@ void chore_clean_on(struct server *srv)
 		return;
 	if (srv->chore == CHORE_DRAIN && srv->tracker.status != 'I') {
 		rc = server_query(srv, CHORE_ROLLBACK, "ROLLBACK");
-	} else if (srv->chore != CHORE_RESET && needs_reset(srv)) {
-		rc = server_query(srv, CHORE_RESET, reset);
+	} else if (srv->chore != CHORE_RESET && chore_needs_reset(srv)) {
+		rc = server_query(srv, CHORE_RESET, reset_query(srv));
 	} else {
 		srv->chore = CHORE_NONE;
+		srv->pinned = false;
 		if (srv->deadline != NULL)
 			timer_clear(srv->deadline);
 		pool_release(srv->pool, srv);

@@ -228,6 +228,8 @@ static void retry_due(void *arg)
 	seek(arg);
 }
 
+static void learn(struct pool *p, struct params *reported);
+
 static void login_succeeded(struct pool *p, struct dial *d)
 {
 	struct server *srv;
@@ -246,7 +248,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		         (intmax_t)d->took);
 	if (!database_same_login(srv->db, p->db))
 		srv->stale = true;
-	pool_learn(p, srv->params);
+	learn(p, srv->params);
 	pool_release(p, srv);
 }
 
@@ -272,32 +274,47 @@ void pool_dialled(struct dial *d, struct worker *home)
 
 /* ---- what servers of this route report ---- */
 
-void pool_learn(struct pool *p, struct params *reported)
+static struct session *first_greeting(struct pool *p)
 {
-	struct session *s, *next;
+	struct session *s;
 
-	if (p->greeting != reported) {
-		params_release(p->worker->params, p->greeting);
-		p->greeting = params_hold(reported);
-		route_learn(p->route, params_flat(reported));
-	}
-	for (s = TAILQ_FIRST(&p->waiters); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, wait_link);
-		if (s->state != SESSION_GREETING)
-			continue;
+	TAILQ_FOREACH(s, &p->waiters, wait_link)
+		if (s->state == SESSION_GREETING)
+			return s;
+	return NULL;
+}
+
+/* From the start each time: a greeted session may go on to anything, and others with it. */
+static void greet_all(struct pool *p)
+{
+	struct session *s;
+
+	while (p->greeting != NULL && (s = first_greeting(p)) != NULL) {
 		pool_forget(p, s);
 		session_greet(s);
 	}
 }
 
-/* Another worker may have learnt it already. */
-static void borrow_greeting(struct pool *p)
+/* reported: by a server that nobody has used yet. */
+static void learn(struct pool *p, struct params *reported)
+{
+	if (p->greeting != reported) {
+		params_release(p->worker->params, p->greeting);
+		p->greeting = params_hold(reported);
+		route_learn(p->route, params_flat(reported));
+	}
+	greet_all(p);
+}
+
+bool pool_knows_greeting(struct pool *p)
 {
 	struct buf flat = { 0 };
 
+	/* Another worker may have learnt it already. */
 	if (p->greeting == NULL && route_learnt(p->route, &flat) == ERR_OK)
 		p->greeting = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len });
 	buf_free(&flat);
+	return p->greeting != NULL;
 }
 
 /* ---- lending ---- */
@@ -307,18 +324,24 @@ static struct server *take_idle(struct pool *p)
 	return p->paused ? NULL : TAILQ_FIRST(&p->servers[SERVER_IDLE]);
 }
 
+void pool_wait(struct pool *p, struct session *s)
+{
+	/* What was refused a moment ago is refused at once: no login for each who asks. */
+	if (p->permanent && resting(p) && route_servers(p->route) == 0) {
+		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message, NULL);
+		return;
+	}
+	enqueue(p, s);
+	seek(p);
+}
+
 struct server *pool_acquire(struct pool *p, struct session *s)
 {
 	struct server *srv = take_idle(p);
 
 	if (srv != NULL)
 		return srv;
-	if (p->permanent && resting(p) && route_servers(p->route) == 0) {
-		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message, NULL);
-		return NULL;
-	}
-	enqueue(p, s);
-	seek(p);
+	pool_wait(p, s);
 	return NULL;
 }
 
@@ -376,23 +399,22 @@ static int due_elsewhere(struct pool *p)
 	return -1;
 }
 
-/* srv is idle and in our list: give it to whom it is due. */
-static void hand_out(struct pool *p, struct server *srv)
+/* Give idle servers to whom they are due, while there is anybody. */
+static void deal(struct pool *p)
 {
+	struct server *srv;
 	struct session *s;
 	int other;
 
-	if (p->paused)
-		return;
-	if ((other = due_elsewhere(p)) >= 0) {
-		server_hand_over(srv, p->worker->crew->workers[other]);
-	} else if ((s = TAILQ_FIRST(&p->waiters)) != NULL) {
-		pool_forget(p, s);
-		if (s->state == SESSION_GREETING) {
-			pool_learn(p, srv->params);
-			session_greet(s);
-			hand_out(p, srv);
+	while ((srv = take_idle(p)) != NULL) {
+		if ((other = due_elsewhere(p)) >= 0) {
+			server_hand_over(srv, p->worker->crew->workers[other]);
+		} else if ((s = TAILQ_FIRST(&p->waiters)) == NULL) {
+			return;
+		} else if (s->state == SESSION_GREETING && pool_knows_greeting(p)) {
+			greet_all(p);
 		} else {
+			pool_forget(p, s);
 			relay_grant(s, srv);
 		}
 	}
@@ -415,7 +437,7 @@ void pool_release(struct pool *p, struct server *srv)
 	}
 	/* Its mark must say idle before the others' marks are read: see route.h. */
 	server_set_state(srv, SERVER_IDLE);
-	hand_out(p, srv);
+	deal(p);
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
 		plan_sweep(p);
 	worker_revisit(p->worker);
@@ -423,13 +445,9 @@ void pool_release(struct pool *p, struct server *srv)
 
 void pool_look_again(struct pool *p)
 {
-	struct server *srv;
-
-	while ((srv = take_idle(p)) != NULL && (p->waiting > 0 || due_elsewhere(p) >= 0))
-		hand_out(p, srv);
-	borrow_greeting(p);
-	if (p->greeting != NULL)
-		pool_learn(p, p->greeting);
+	deal(p);
+	if (first_greeting(p) != NULL && pool_knows_greeting(p))
+		greet_all(p);
 	seek(p);
 }
 

@@ -60,8 +60,7 @@ void relay_attach(struct session *s, struct server *srv)
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 }
 
-/* Nothing of this conversation is under way on either side. */
-static bool at_boundary(const struct session *s)
+bool relay_between(const struct session *s)
 {
 	const struct server *srv = s->server;
 
@@ -87,11 +86,10 @@ static struct server *separate(struct session *s)
 
 void relay_detach(struct session *s, bool cancel)
 {
-	bool clean = at_boundary(s), half_sent = s->passing > 0 && !s->dropping;
+	bool clean = relay_between(s), half_sent = s->passing > 0 && !s->dropping;
 	struct server *srv = separate(s);
 
-	if (clean && srv->pool->db->pool_mode == POOL_TRANSACTION &&
-	    !srv->pool->worker->site->settings.server_reset_query_always)
+	if (clean && !chore_needs_reset(srv))
 		pool_release(srv->pool, srv);
 	else
 		chore_clean(srv, half_sent, cancel);
@@ -121,9 +119,9 @@ static void settle_session(struct session *s)
 	if (s->state != SESSION_ACTIVE)
 		return;
 	over = s->leaving || s->worker->draining;
-	if (at_boundary(s) && over) {
+	if (relay_between(s) && over) {
 		session_close(s, s->leaving ? CLOSE_LOST : CLOSE_SHUTDOWN, NULL);
-	} else if (at_boundary(s) && s->pool->db->pool_mode == POOL_TRANSACTION) {
+	} else if (relay_between(s) && s->pool->db->pool_mode == POOL_TRANSACTION && !srv->pinned) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);
 		relay_flow(s);
@@ -136,12 +134,6 @@ static void settle_session(struct session *s)
 	} else {
 		relay_flow(s);
 	}
-}
-
-void relay_end_if_free(struct session *s)
-{
-	if (at_boundary(s))
-		session_close(s, CLOSE_SHUTDOWN, NULL);
 }
 
 void relay_settle(struct server *srv)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "pgseal/base/log.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
@@ -75,6 +76,22 @@ static enum feed_next client_lend(struct session *s, char type)
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
+/* A named statement lives in the server: the session keeps it from now on, so that no other client's
+ * statement of that name can ever be met. False: the name has not come yet. */
+static bool client_pin(struct session *s, struct bytes message)
+{
+	if (s->pool->db->pool_mode == POOL_SESSION || s->server->pinned)
+		return true;
+	if (message.len <= FRAME_HEADER)
+		return false;
+	if (message.at[FRAME_HEADER] != '\0') {
+		log_info(LOG_SESSION, s->id, "pinned: server=%s reason=\"named prepared statement\"",
+		         log_id_text(s->server->id).s);
+		s->server->pinned = true;
+	}
+	return true;
+}
+
 /* Behind attach: account for the message and decide whether it goes on. */
 static enum feed_next client_forward(struct session *s, struct feed *f, char type)
 {
@@ -82,6 +99,8 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 	enum tracker_client what;
 
 	if (relay_client_blocked(s))
+		return FEED_STOP;
+	if (type == 'P' && !client_pin(s, (struct bytes){ f->at + f->pos, f->len - f->pos }))
 		return FEED_STOP;
 	if (tracker_quiet(&srv->tracker))
 		relay_start_clocks(s);

@@ -87,7 +87,6 @@ static void enter_pool(struct session *s, struct database *db)
 {
 	struct worker *w = s->worker;
 	struct pool *p = db != NULL ? pool_get(w, s->route, db) : NULL;
-	struct server *srv;
 
 	if (p == NULL) {
 		session_close(s, CLOSE_NO_MEMORY, NULL);
@@ -95,11 +94,10 @@ static void enter_pool(struct session *s, struct database *db)
 	}
 	s->pool = p;
 	p->sessions++;
-	pool_look_again(p);
-	if (p->greeting != NULL)
+	if (pool_knows_greeting(p))
 		session_greet(s);
-	else if ((srv = pool_acquire(p, s)) != NULL)
-		pool_learn(p, srv->params);
+	else
+		pool_wait(p, s);
 }
 
 static void session_arrive(struct letter *letter, void *owner)
@@ -236,23 +234,30 @@ static void drain_discard(struct letter *letter)
 	free(letter);
 }
 
+/* Ending one session may end others: look from the start each time. */
+static struct session *next_to_end(struct worker *w, bool at_once)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &w->sessions, link)
+		if (s->pool != NULL && (at_once || s->state != SESSION_ACTIVE || relay_between(s)))
+			return s;
+	return NULL;
+}
+
 static void drain_arrive(struct letter *letter, void *owner)
 {
 	struct drain_letter *l = (struct drain_letter *)letter;
 	struct worker *w = owner;
-	struct session *s, *next;
-	struct pool *p, *next_pool;
+	struct session *s;
+	struct pool *p, *next;
 
 	w->draining = true;
-	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, link);
-		if (l->at_once || (s->state != SESSION_ACTIVE && s->pool != NULL))
-			session_close(s, CLOSE_SHUTDOWN, NULL);
-		else if (s->state == SESSION_ACTIVE)
-			relay_end_if_free(s);
-	}
-	HASH_ITER(hh, w->pools, p, next_pool)
+	while ((s = next_to_end(w, l->at_once)) != NULL)
+		session_close(s, CLOSE_SHUTDOWN, NULL);
+	HASH_ITER(hh, w->pools, p, next)
 		pool_reconnect(p);
+	w->stop = w->stop || l->at_once;
 	free(l);
 	worker_check_end(w);
 }
@@ -294,7 +299,7 @@ static bool sessions_left(const struct worker *w)
 
 void worker_check_end(struct worker *w)
 {
-	if (w->draining && !sessions_left(w) && !pools_busy(w))
+	if (w->stop || (w->draining && !sessions_left(w) && !pools_busy(w)))
 		loop_stop(w->loop);
 }
 
@@ -371,20 +376,24 @@ void worker_revisit(struct worker *w)
 static void leave_due(void *arg)
 {
 	struct worker *w = arg;
-	usec_t now = loop_now(w->loop), due = 0;
-	struct session *s, *next;
+	usec_t now = loop_now(w->loop), left, least = WORKER_LEAVE_GRACE_US;
+	struct session *s;
+	bool any = false;
 
-	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = next) {
-		next = TAILQ_NEXT(s, link);
+again:
+	TAILQ_FOREACH(s, &w->sessions, link) {
 		if (!s->leaving)
 			continue;
-		if (now - s->since >= WORKER_LEAVE_GRACE_US)
+		left = s->since + WORKER_LEAVE_GRACE_US - now;
+		if (left <= 0) {
 			session_close(s, CLOSE_LOST, NULL);
-		else if (due == 0 || s->since + WORKER_LEAVE_GRACE_US < due)
-			due = s->since + WORKER_LEAVE_GRACE_US;
+			goto again; /* others may have ended with it */
+		}
+		any = true;
+		least = left < least ? left : least;
 	}
-	if (due != 0)
-		timer_set(w->leave_timer, due - now);
+	if (any)
+		timer_set(w->leave_timer, least);
 }
 
 static void stats_due(void *arg)

@@ -177,6 +177,7 @@ Test(tracker, copy_in_by_query)
 		{ "data sent to what is no COPY", ">Qddc <CZI =i ~d" },
 		{ "two COPY in one query", ">Q <G >dc <C =b <G >dc <CZI =i" },
 		{ "two COPY, both ends sent ahead", ">Qdcdc <G <C <G <CZI =i" },
+		{ "two empty COPY, both ends sent ahead", ">Qcc <GC =b <GC =b <ZI =i" },
 		{ "two COPY, one end sent ahead", ">Qdc <GC <G =b >c <CZI =i" },
 		{ "COPY, then a query in flight", ">Q <G >dcQ <CZI =b <TDCZI =i" },
 		{ "both in flight, the end ahead", ">QdcQ <GCZI =b <TDCZI =i" },

@@ -25,6 +25,8 @@ void chore_clean(struct server *srv, bool half_sent, bool cancel);
 enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body);
 /* Behind CHORE_DONE of a clean-up: the next step, or release. */
 void chore_clean_on(struct server *srv);
+/* Must it be reset before somebody else gets it? */
+bool chore_needs_reset(const struct server *srv);
 /* May the client's messages go to the server now? */
 bool chore_lets_client(const struct server *srv);
 

@@ -58,6 +58,8 @@ void pool_free(struct pool *p); /* at exit; nobody is in it */
 
 /* A server at once, or NULL: s has been queued, or was refused and closed. */
 struct server *pool_acquire(struct pool *p, struct session *s);
+/* s waits for a server, or was refused and closed. */
+void pool_wait(struct pool *p, struct session *s);
 /* s no longer waits. */
 void pool_forget(struct pool *p, struct session *s);
 /* srv is clean and free: to whom it is due, or to the idle ones. */
@@ -73,7 +75,8 @@ void pool_reconnect(struct pool *p);
 void pool_pause(struct pool *p, bool paused);
 /* Paused and no server left that a session holds. */
 bool pool_drained(const struct pool *p);
-void pool_learn(struct pool *p, struct params *reported);
+/* Has any server of the route told its parameters yet? p->greeting is set then. */
+bool pool_knows_greeting(struct pool *p);
 
 /* Answer to a login order. */
 void pool_dialled(struct dial *d, struct worker *home);

@@ -16,8 +16,8 @@ void relay_resume(struct session *s);
 /* s lets go of its server, wherever the conversation stands: free it or clean it up. cancel: stop
  * what still runs there. */
 void relay_detach(struct session *s, bool cancel);
-/* Shutdown: s ends now if it holds its server between transactions. */
-void relay_end_if_free(struct session *s);
+/* Does s hold its server without anything being under way? */
+bool relay_between(const struct session *s);
 /* Is the client inside a message, so that nothing of ours may be sent to it? */
 bool relay_mid_message(const struct session *s);
 

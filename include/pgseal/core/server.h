@@ -58,6 +58,7 @@ struct server {
 	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
 	bool cancel_again;           /* and another was asked for meanwhile */
 	bool barrier_seen;           /* the barrier's own answer has begun */
+	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
 	bool used;                   /* was lent at least once */
 	bool stale;                  /* replaced as soon as it is free: configuration changed, RECONNECT */
 	bool fatal;                  /* it said FATAL: the words have reached the client */

@@ -36,6 +36,7 @@ struct worker {
 	pthread_t thread;
 	struct letter farewell;         /* tells control that the thread has ended */
 	bool draining;                  /* sessions end at their transaction's end */
+	bool stop;                      /* and there is no waiting for the rest */
 	bool paused;                    /* PAUSE without a database: new pools too */
 	struct paused_list paused_databases; /* PAUSE with one: new pools of it too */
 	STAILQ_HEAD(, tour) parked;     /* console requests that wait here for something */
