@@ -28,20 +28,37 @@ none_has() { # what, pattern
 	fi
 }
 
-same() { # file, option that prints it
+# Is standard input, as a whole, a run of lines of that file?
+stands_in() {
+	awk -v wanted=0 '
+		FNR == NR { line[wanted++] = $0; next }
+		{ text[n++] = $0 }
+		END {
+			for (i = 0; i + wanted <= n; i++) {
+				for (k = 0; k < wanted && text[i + k] == line[k]; k++)
+					;
+				if (k == wanted && wanted > 0)
+					exit 0
+			}
+			exit 1
+		}' - "$1"
+}
+
+# What is written by hand around it is free.
+holds() { # file, option that prints what it must hold
 	if [ ! -x "$binary" ]; then
 		verdict ok "$1 is up to date # SKIP pgseal is not built"
-	elif "$binary" "$2" | diff -u "$srcdir/$1" - | sed 's/^/# /' | grep .; then
-		echo "# remedy: pgseal $2 >$1"
-		verdict "not ok" "$1 is up to date"
-	else
+	elif "$binary" "$2" | stands_in "$srcdir/$1"; then
 		verdict ok "$1 is up to date"
+	else
+		echo "# it does not hold what 'pgseal $2' prints"
+		verdict "not ok" "$1 is up to date"
 	fi
 }
 
 echo 1..4
 none_has "no path of anybody's machine" '(^|[^A-Za-z0-9_.$}])/(hom[e]|Users|wor[k]|root)/[A-Za-z0-9_]'
 none_has "no blanks at line ends" '[ 	]+$'
-same etc/pgseal.ini --print-sample
-same man/pgseal.ini.5 --print-man
+holds etc/pgseal.ini --print-sample
+holds man/pgseal.ini.5 --print-man
 exit $failed

@@ -146,7 +146,7 @@ static bool reconnect_part(struct request *rq, struct worker *w)
 
 	HASH_ITER(hh, w->pools, p, next) {
 		if (concerns(rq, p))
-			pool_reconnect(p);
+			pool_reconnect(p, "RECONNECT");
 	}
 	return true;
 }

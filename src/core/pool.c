@@ -247,7 +247,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",
 		         (intmax_t)d->took);
 	if (!database_same_login(srv->db, p->db))
-		srv->stale = true;
+		srv->stale = "configuration changed";
 	learn(p, srv->params);
 	pool_release(p, srv);
 }
@@ -350,7 +350,7 @@ static bool worn_out(const struct pool *p, const struct server *srv)
 	usec_t life = p->db->server_lifetime;
 
 	/* A lifetime of nothing means one use. */
-	return srv->stale || p->worker->draining || route_over_limit(p->route) ||
+	return srv->stale != NULL || p->worker->draining || route_over_limit(p->route) ||
 	       (life > 0 ? now_of(p) - srv->born >= life : srv->used);
 }
 
@@ -425,13 +425,14 @@ void pool_release(struct pool *p, struct server *srv)
 	bool was_empty = p->server_count[SERVER_IDLE] == 0;
 
 	assert(srv->session == NULL && srv->chore == CHORE_NONE);
+	if (p->worker->draining && srv->stale == NULL)
+		srv->stale = "shutdown";
 	if (srv->cancel != NULL) {
 		server_set_state(srv, SERVER_CANCELED);
 		return;
 	}
 	if (worn_out(p, srv)) {
-		server_close(srv, srv->stale ? "configuration changed" :
-		             p->worker->draining ? "shutdown" : "server_lifetime or pool_size");
+		server_close(srv, srv->stale != NULL ? srv->stale : "server_lifetime or pool_size");
 		worker_revisit(p->worker);
 		return;
 	}
@@ -465,7 +466,7 @@ void pool_server_gone(struct pool *p)
 
 /* ---- orders ---- */
 
-static void stale_all(struct pool *p)
+static void stale_all(struct pool *p, const char *why)
 {
 	struct server *srv, *next;
 	int state;
@@ -473,16 +474,16 @@ static void stale_all(struct pool *p)
 	for (state = 0; state < SERVER_CLOSING; state++)
 		for (srv = TAILQ_FIRST(&p->servers[state]); srv != NULL; srv = next) {
 			next = TAILQ_NEXT(srv, link);
-			srv->stale = true;
+			srv->stale = why;
 			if (state == SERVER_IDLE)
-				server_close(srv, "reconnect");
+				server_close(srv, why);
 		}
 }
 
 void pool_follow(struct pool *p, struct database *db)
 {
 	if (!database_same_login(p->db, db)) {
-		stale_all(p);
+		stale_all(p, "configuration changed");
 		p->retry_pause = 0;
 		p->permanent = false;
 	}
@@ -494,9 +495,9 @@ void pool_follow(struct pool *p, struct database *db)
 	pool_look_again(p);
 }
 
-void pool_reconnect(struct pool *p)
+void pool_reconnect(struct pool *p, const char *why)
 {
-	stale_all(p);
+	stale_all(p, why);
 	seek(p);
 }
 

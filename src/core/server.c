@@ -198,7 +198,7 @@ static void arrive(struct letter *letter, void *owner)
 		return;
 	}
 	if (!database_same_login(srv->db, p->db))
-		srv->stale = true;
+		srv->stale = "configuration changed";
 	pool_release(p, srv);
 }
 

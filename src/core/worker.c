@@ -256,7 +256,7 @@ static void drain_arrive(struct letter *letter, void *owner)
 	while ((s = next_to_end(w, l->at_once)) != NULL)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
 	HASH_ITER(hh, w->pools, p, next)
-		pool_reconnect(p);
+		pool_reconnect(p, "shutdown");
 	w->stop = w->stop || l->at_once;
 	free(l);
 	worker_check_end(w);
@@ -396,6 +396,23 @@ again:
 		timer_set(w->leave_timer, least);
 }
 
+/* Per second over the period, and microseconds per piece, as in SHOW STATS. */
+static void log_averages(const struct pool *p, usec_t period)
+{
+	const struct pool_stats *d = &p->period;
+	double seconds = (double)period / (double)USEC_PER_SEC;
+
+	if (d->query_count == 0)
+		return;
+	log_info(LOG_POOL, 0, "stats: database=%s role=%s xacts/s=%.1f queries/s=%.1f in_bytes/s=%.0f "
+	         "out_bytes/s=%.0f xact_us=%ju query_us=%ju wait_us=%ju", route_database(p->route),
+	         route_role(p->route), (double)d->xact_count / seconds, (double)d->query_count / seconds,
+	         (double)d->bytes_received / seconds, (double)d->bytes_sent / seconds,
+	         (uintmax_t)(d->xact_count > 0 ? d->xact_time / d->xact_count : 0),
+	         (uintmax_t)(d->query_time / d->query_count),
+	         (uintmax_t)(d->xact_count > 0 ? d->wait_time / d->xact_count : 0));
+}
+
 static void stats_due(void *arg)
 {
 	struct worker *w = arg;
@@ -406,6 +423,8 @@ static void stats_due(void *arg)
 		POOL_STATS_TABLE(X)
 #undef X
 		p->period_start = p->stats;
+		if (w->site->settings.log_stats)
+			log_averages(p, w->site->settings.stats_period);
 	}
 	timer_set(w->stats_timer, w->site->settings.stats_period);
 }

@@ -4,6 +4,7 @@
 #include "pgseal/wire/message.h"
 
 #define LIT(s)   ((struct bytes){ (const uint8_t *)(s), sizeof(s) - 1 })
+#define SPAN(s)  { (const uint8_t *)(s), sizeof(s) - 1 } /* in tables */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What a writer wrote, and nothing else; frees. */
@@ -28,7 +29,7 @@ Test(message, error_with_all_fields)
 	                                             .message = "m",
 	                                             .detail = "d",
 	                                             .hint = "h" });
-	expect_written(&b, &w, LIT("E\0\0\0\x2f"
+	expect_written(&b, &w, LIT("E\0\0\0\x2b"
 	                           "SFATAL\0VFATAL\0C57P01\0Mm\0Dd\0Hh\0Rpgseal\0\0"));
 }
 
@@ -51,23 +52,23 @@ struct error_case {
 
 static const struct error_case error_cases[] = {
 	{ "all fields, unknown ones among them",
-	  { (const uint8_t *)"SFEHLER\0VERROR\0C42601\0Msyntax\0Ddetail\0Hhint\0P7\0?x\0", 55 },
+	  SPAN("SFEHLER\0VERROR\0C42601\0Msyntax\0Ddetail\0Hhint\0P7\0?x\0\0"),
 	  ERR_OK,
-	  { { (const uint8_t *)"ERROR", 5 },
-	    { (const uint8_t *)"42601", 5 },
-	    { (const uint8_t *)"syntax", 6 },
-	    { (const uint8_t *)"detail", 6 },
-	    { (const uint8_t *)"hint", 4 } } },
-	{ "V before S", { (const uint8_t *)"VERROR\0SFEHLER\0", 16 }, ERR_OK,
-	  { .severity = { (const uint8_t *)"ERROR", 5 } } },
-	{ "an old server knows no V", { (const uint8_t *)"SERROR\0Mm\0", 11 }, ERR_OK,
-	  { .severity = { (const uint8_t *)"ERROR", 5 }, .message = { (const uint8_t *)"m", 1 } } },
-	{ "no SQLSTATE, empty fields", { (const uint8_t *)"S\0M\0", 5 }, ERR_OK, { .message.len = 0 } },
-	{ "no fields", { (const uint8_t *)"", 1 }, ERR_OK, { .message.len = 0 } },
+	  { SPAN("ERROR"),
+	    SPAN("42601"),
+	    SPAN("syntax"),
+	    SPAN("detail"),
+	    SPAN("hint") } },
+	{ "V before S", SPAN("VERROR\0SFEHLER\0\0"), ERR_OK,
+	  { .severity = SPAN("ERROR") } },
+	{ "an old server knows no V", SPAN("SERROR\0Mm\0\0"), ERR_OK,
+	  { .severity = SPAN("ERROR"), .message = SPAN("m") } },
+	{ "no SQLSTATE, empty fields", SPAN("S\0M\0\0"), ERR_OK, { .message.len = 0 } },
+	{ "no fields", SPAN("\0"), ERR_OK, { .message.len = 0 } },
 	{ "nothing at all", { NULL, 0 }, ERR_WIRE_FORMAT, { .message.len = 0 } },
-	{ "no terminator", { (const uint8_t *)"Mm\0", 3 }, ERR_WIRE_FORMAT, { .message.len = 0 } },
-	{ "a field without NUL", { (const uint8_t *)"Mm", 2 }, ERR_WIRE_FORMAT, { .message.len = 0 } },
-	{ "bytes behind", { (const uint8_t *)"Mm\0\0x", 5 }, ERR_WIRE_FORMAT, { .message.len = 0 } },
+	{ "no terminator", SPAN("Mm\0"), ERR_WIRE_FORMAT, { .message.len = 0 } },
+	{ "a field without NUL", SPAN("Mm"), ERR_WIRE_FORMAT, { .message.len = 0 } },
+	{ "bytes behind", SPAN("Mm\0\0x"), ERR_WIRE_FORMAT, { .message.len = 0 } },
 };
 
 Test(message, error_is_taken_apart)
@@ -153,11 +154,11 @@ struct parameter_case {
 };
 
 static const struct parameter_case parameter_cases[] = {
-	{ "name and value", { (const uint8_t *)"a\0b\0", 4 }, ERR_OK },
-	{ "empty value", { (const uint8_t *)"a\0\0", 3 }, ERR_OK },
-	{ "no value", { (const uint8_t *)"a\0", 2 }, ERR_WIRE_FORMAT },
-	{ "value without NUL", { (const uint8_t *)"a\0b", 3 }, ERR_WIRE_FORMAT },
-	{ "bytes behind", { (const uint8_t *)"a\0b\0c", 5 }, ERR_WIRE_FORMAT },
+	{ "name and value", SPAN("a\0b\0"), ERR_OK },
+	{ "empty value", SPAN("a\0\0"), ERR_OK },
+	{ "no value", SPAN("a\0"), ERR_WIRE_FORMAT },
+	{ "value without NUL", SPAN("a\0b"), ERR_WIRE_FORMAT },
+	{ "bytes behind", SPAN("a\0b\0c"), ERR_WIRE_FORMAT },
 	{ "nothing", { NULL, 0 }, ERR_WIRE_FORMAT },
 };
 

@@ -35,6 +35,7 @@ struct settings {
 	bool log_connections;
 	bool log_disconnections;
 	bool log_pooler_errors;
+	bool log_stats;
 	int64_t verbose;
 	usec_t stats_period;
 	/* pools */

@@ -70,8 +70,8 @@ void pool_look_again(struct pool *p);
 void pool_server_gone(struct pool *p);
 /* The database's entry in a new site. */
 void pool_follow(struct pool *p, struct database *db);
-/* Replace all servers as they come free. */
-void pool_reconnect(struct pool *p);
+/* Replace all servers as they come free; why is static. */
+void pool_reconnect(struct pool *p, const char *why);
 void pool_pause(struct pool *p, bool paused);
 /* Paused and no server left that a session holds. */
 bool pool_drained(const struct pool *p);

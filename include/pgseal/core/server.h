@@ -60,7 +60,7 @@ struct server {
 	bool barrier_seen;           /* the barrier's own answer has begun */
 	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
 	bool used;                   /* was lent at least once */
-	bool stale;                  /* replaced as soon as it is free: configuration changed, RECONNECT */
+	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */
 	bool fatal;                  /* it said FATAL: the words have reached the client */
 	bool dropping;               /* the message being passed is dropped instead */
 	struct buf flat_params;      /* while handed over */

@@ -1,0 +1,327 @@
+/* Orders of the console: PAUSE, RESUME, RECONNECT, KILL_CLIENT, RELOAD, SHUTDOWN. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/rig.h"
+
+#define CASES(t) (sizeof(t) / sizeof(t)[0])
+#define SILENT_MS 200
+
+#define IDENTITIES                                \
+	"operator = cn:operator roles=operator console=admin\n" \
+	"rest = cn:/^([a-z]+)$/ roles=\\1\n"
+#define SETTINGS "workers = 2\n"
+
+static struct rig *rig;
+
+static void start(void)
+{
+	rig = rig_start(SETTINGS, NULL, IDENTITIES);
+}
+
+static void stop(void)
+{
+	rig_stop(rig);
+}
+
+TestSuite(orders, .init = start, .fini = stop, .timeout = 120);
+
+static PGconn *console(void)
+{
+	return rig_connect_as(rig, "operator", "dbname=pgseal");
+}
+
+/* The SQLSTATE of the answer to what was sent before; "" when it went well. */
+static struct rig_text state_of(PGconn *conn)
+{
+	PGresult *res;
+	struct rig_text text = { "" };
+
+	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS), "no answer");
+	while ((res = PQgetResult(conn)) != NULL) {
+		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+		if (state != NULL)
+			snprintf(text.s, sizeof(text.s), "%s", state);
+		PQclear(res);
+	}
+	return text;
+}
+
+static void expect_tag(PGconn *conn, const char *sql, const char *tag)
+{
+	PGresult *res = PQexec(conn, sql);
+
+	cr_assert_eq(PQresultStatus(res), PGRES_COMMAND_OK, "%s: %s", sql, PQresultErrorMessage(res));
+	cr_assert_str_eq(PQcmdStatus(res), tag);
+	PQclear(res);
+}
+
+/* --- PAUSE and RESUME --- */
+
+Test(orders, pause_waits_for_transactions_and_holds_new_ones)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+	PGconn *bob = rig_connect_as(rig, "bob", "dbname=app");
+
+	rig_exec(bob, "SELECT 1");
+	rig_exec(alice, "BEGIN");
+	rig_exec(alice, "SELECT 1");
+	cr_assert(PQsendQuery(operator, "PAUSE"));
+	cr_assert(rig_stays_silent(operator, SILENT_MS));
+	cr_assert(PQsendQuery(bob, "SELECT 2"));
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	rig_exec(alice, "SELECT 3");
+	rig_exec(alice, "COMMIT");
+	cr_assert_str_eq(state_of(operator).s, "");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "paused").s, "1");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW STATE", "key", "paused", "value").s, "yes");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW POOLS", "user", "bob", "cl_waiting").s, "1");
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	expect_tag(operator, "PAUSE", "PAUSE");
+	expect_tag(operator, "RESUME", "RESUME");
+	cr_assert_str_eq(rig_scalar(bob).s, "2");
+	cr_assert_str_eq(rig_error(operator, "RESUME").s, "55000");
+	PQfinish(operator);
+	PQfinish(alice);
+	PQfinish(bob);
+}
+
+Test(orders, pause_of_one_database_leaves_the_others)
+{
+	PGconn *operator = console(), *other = rig_connect(rig, "dbname=other");
+	PGconn *alice = rig_connect(rig, "dbname=app"), *bob;
+
+	expect_tag(operator, "PAUSE app", "PAUSE");
+	cr_assert_str_eq(rig_query(other, "SELECT 1").s, "1");
+	cr_assert(PQsendQuery(alice, "SELECT 2"));
+	cr_assert(rig_stays_silent(alice, SILENT_MS));
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "paused").s, "1");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "other", "paused").s, "0");
+	cr_assert_str_eq(rig_error(operator, "RESUME other").s, "55000");
+	cr_assert_str_eq(rig_error(operator, "PAUSE nosuch").s, "3D000");
+	expect_tag(operator, "RESUME app", "RESUME");
+	cr_assert_str_eq(rig_scalar(alice).s, "2");
+	bob = rig_connect_as(rig, "bob", "dbname=app");
+	cr_assert_str_eq(rig_query(bob, "SELECT 3").s, "3");
+	PQfinish(bob);
+	PQfinish(operator);
+	PQfinish(alice);
+	PQfinish(other);
+}
+
+/* No pool yet when PAUSE comes: the first one is born paused. */
+Test(orders, pause_holds_for_roles_that_come_later)
+{
+	PGconn *operator = console(), *bob;
+	struct rig_text info = rig_conninfo(rig, "bob", "dbname=app");
+
+	expect_tag(operator, "PAUSE app", "PAUSE");
+	bob = PQconnectStart(info.s);
+	for (int i = 0; i < 20 && PQconnectPoll(bob) != PGRES_POLLING_OK; i++)
+		usleep(20000);
+	cr_assert_neq(PQstatus(bob), CONNECTION_OK);
+	cr_assert_neq(PQstatus(bob), CONNECTION_BAD, "%s", PQerrorMessage(bob));
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bob'", "0", 0));
+	expect_tag(operator, "RESUME app", "RESUME");
+	for (int i = 0; i < 1000 && PQconnectPoll(bob) != PGRES_POLLING_OK; i++)
+		usleep(20000);
+	cr_assert_eq(PQstatus(bob), CONNECTION_OK, "%s", PQerrorMessage(bob));
+	PQfinish(bob);
+	PQfinish(operator);
+}
+
+Test(orders, resume_overtakes_a_waiting_pause)
+{
+	PGconn *first = console(), *second = console(), *alice = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	rig_exec(alice, "SELECT 1");
+	cr_assert(PQsendQuery(first, "PAUSE app"));
+	cr_assert(rig_stays_silent(first, SILENT_MS));
+	expect_tag(second, "RESUME app", "RESUME");
+	cr_assert_str_eq(state_of(first).s, "57014");
+	rig_exec(alice, "COMMIT");
+	PQfinish(first);
+	PQfinish(second);
+	PQfinish(alice);
+}
+
+/* Its answer finds nobody at home; what it ordered stays. */
+Test(orders, pause_outlives_the_console_that_asked)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	rig_exec(alice, "SELECT 1");
+	cr_assert(PQsendQuery(operator, "PAUSE; SHOW VERSION"));
+	cr_assert(rig_stays_silent(operator, SILENT_MS));
+	PQfinish(operator);
+	cr_assert(rig_console_wait(rig, "SHOW LISTS", "list", "used_clients", "items", "2", RIG_PATIENCE_MS));
+	rig_exec(alice, "COMMIT");
+	cr_assert(PQsendQuery(alice, "SELECT 2"));
+	cr_assert(rig_stays_silent(alice, SILENT_MS));
+	operator = console();
+	expect_tag(operator, "RESUME", "RESUME");
+	cr_assert_str_eq(rig_scalar(alice).s, "2");
+	PQfinish(operator);
+	PQfinish(alice);
+}
+
+/* --- RECONNECT --- */
+
+Test(orders, reconnect_replaces_servers_as_they_come_free)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+	PGconn *busy = rig_connect(rig, "dbname=app");
+	struct rig_text before = rig_query(alice, "SELECT pg_backend_pid()"), held;
+
+	rig_exec(busy, "BEGIN");
+	held = rig_query(busy, "SELECT pg_backend_pid()");
+	expect_tag(operator, "RECONNECT app", "RECONNECT");
+	cr_assert_str_neq(rig_query(alice, "SELECT pg_backend_pid()").s, before.s);
+	cr_assert_str_eq(rig_query(busy, "SELECT pg_backend_pid()").s, held.s);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "remote_pid", held.s, "close_needed").s, "1");
+	rig_exec(busy, "COMMIT");
+	cr_assert_str_neq(rig_query(busy, "SELECT pg_backend_pid()").s, held.s);
+	expect_tag(operator, "RECONNECT", "RECONNECT");
+	PQfinish(operator);
+	PQfinish(alice);
+	PQfinish(busy);
+}
+
+/* --- KILL_CLIENT --- */
+
+static void keep_message(void *arg, const PGresult *res)
+{
+	snprintf(arg, 512, "%s", PQresultErrorField(res, PG_DIAG_SQLSTATE));
+}
+
+/* What comes unasked, libpq gives to the receiver of notices. */
+static void expect_killed(PGconn *conn)
+{
+	char state[512] = "";
+	PGresult *res;
+
+	PQsetNoticeReceiver(conn, keep_message, state);
+	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS));
+	res = PQexec(conn, "SELECT 1");
+	cr_assert_eq(PQstatus(conn), CONNECTION_BAD);
+	cr_assert_str_eq(state, "57P01");
+	PQclear(res);
+	PQfinish(conn);
+}
+
+Test(orders, kill_client_by_ptr_and_by_id_on_any_worker)
+{
+	static const char *const columns[] = { "ptr", "id", "ptr", "id" };
+	PGconn *operator = console(), *bob = rig_connect_as(rig, "bob", "dbname=app");
+
+	for (size_t i = 0; i < CASES(columns); i++) {
+		PGconn *alice = rig_connect(rig, "dbname=app");
+		struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "alice", columns[i]);
+		char sql[64];
+
+		if (i >= 2)
+			rig_exec(alice, "BEGIN");
+		snprintf(sql, sizeof(sql), "KILL_CLIENT %.40s", id.s);
+		expect_tag(operator, sql, "KILL_CLIENT");
+		expect_killed(alice);
+		cr_assert_str_eq(rig_error(operator, sql).s, "42704");
+	}
+	cr_assert_str_eq(rig_error(operator, "KILL_CLIENT all").s, "22023");
+	cr_assert_str_eq(rig_query(bob, "SELECT 1").s, "1");
+	cr_assert_str_eq(rig_query(bob, "SELECT current_user").s, "bob");
+	PQfinish(bob);
+	PQfinish(operator);
+}
+
+Test(orders, a_console_may_kill_itself)
+{
+	PGconn *operator = console();
+	struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "operator", "ptr");
+	char sql[128];
+	PGresult *res;
+
+	snprintf(sql, sizeof(sql), "SHOW VERSION; KILL_CLIENT %.40s; SHOW VERSION", id.s);
+	res = PQexec(operator, sql);
+	cr_assert_eq(PQstatus(operator), CONNECTION_BAD);
+	PQclear(res);
+	PQfinish(operator);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "used_clients", "items").s, "1");
+}
+
+/* --- RELOAD --- */
+
+Test(orders, reload_puts_into_force_or_tells_every_reason)
+{
+	PGconn *operator = console();
+	PGresult *res;
+	const char *detail;
+
+	rig_configure(rig, SETTINGS "max_client_conn = 7\n", NULL, IDENTITIES);
+	expect_tag(operator, "RELOAD", "RELOAD");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s, "7");
+	rig_configure(rig, SETTINGS "max_client_conn = many\nno_such_setting = 1\n", NULL, IDENTITIES);
+	res = PQexec(operator, "RELOAD");
+	cr_assert_eq(PQresultStatus(res), PGRES_FATAL_ERROR);
+	cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), "F0000");
+	detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	cr_assert(detail != NULL && strstr(detail, "max_client_conn") != NULL &&
+	          strstr(detail, "no_such_setting") != NULL, "%s", PQresultErrorMessage(res));
+	cr_assert_null(strchr(PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY), '\n'));
+	PQclear(res);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s, "7");
+	cr_assert_str_eq(rig_query(operator, "SELECT 1").s, "1");
+	PQfinish(operator);
+}
+
+/* --- SHUTDOWN --- */
+
+Test(orders, shutdown_ends_at_once)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+	PGresult *res;
+
+	rig_exec(alice, "BEGIN");
+	res = PQexec(operator, "SHUTDOWN");
+	PQclear(res);
+	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
+	PQfinish(operator);
+	PQfinish(alice);
+}
+
+Test(orders, shutdown_waits_for_transactions)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	rig_exec(alice, "SELECT 1");
+	cr_assert(PQsendQuery(operator, "SHUTDOWN WAIT_FOR_SERVERS"));
+	cr_assert_eq(rig_wait_exit(rig, SILENT_MS), -1);
+	cr_assert_str_eq(rig_query(alice, "SELECT 2").s, "2");
+	rig_exec(alice, "COMMIT");
+	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
+	PQfinish(operator);
+	PQfinish(alice);
+}
+
+Test(orders, shutdown_waits_for_clients)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app"), *late;
+
+	expect_tag(operator, "SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN");
+	late = rig_try_connect(rig, "bob", "dbname=app");
+	cr_assert_eq(PQstatus(late), CONNECTION_BAD);
+	cr_assert_str_eq(rig_query(alice, "SELECT 1").s, "1");
+	cr_assert_eq(rig_wait_exit(rig, SILENT_MS), -1);
+	cr_assert_str_eq(rig_query(operator, "SELECT 1").s, "1");
+	PQfinish(alice);
+	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
+	PQfinish(operator);
+	PQfinish(late);
+}
