@@ -35,7 +35,11 @@ static void print_version(void)
 	       OpenSSL_version(OPENSSL_VERSION_STRING));
 	printf("libpq: built with %s, running with %d.%d\n", PGSEAL_LIBPQ_VERSION, PQlibVersion() / 10000,
 	       PQlibVersion() % 10000);
+#ifdef HAVE_PQCANCELCREATE
+	puts("cancel requests to servers: libpq's own, encrypted");
+#else
 	puts("cancel requests to servers: pg_cancel_backend over a TLS login of the same role");
+#endif
 #ifdef HAVE_SYSTEMD
 	puts("service manager: systemd notifications");
 #else

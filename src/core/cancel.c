@@ -141,6 +141,7 @@ void cancel_server(struct server *srv)
 		return;
 	}
 	d->cancel_pid = srv->pid;
+	d->canceller = canceller_create(srv->conn);
 	d->server_id = srv->id;
 	d->answer = answered;
 	srv->cancel = d;

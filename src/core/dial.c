@@ -31,6 +31,7 @@ void dial_free(struct dial *d)
 		return;
 	login_cancel(d->login);
 	errand_cancel(d->errand);
+	canceller_free(d->canceller);
 	PQfinish(d->conn);
 	buf_free(&d->params);
 	route_release(d->route);

@@ -69,6 +69,7 @@ static void cancel_done(void *arg, const struct login_failure *failure)
 	struct dial *d = arg;
 
 	d->errand = NULL;
+	d->canceller = NULL;
 	d->ok = failure == NULL;
 	if (failure != NULL)
 		d->failure = *failure;
@@ -105,15 +106,12 @@ static void login_done(void *arg, PGconn *conn, const struct login_failure *fail
 	}
 }
 
-void dialler_run(struct gate *g, struct dial *d)
+static void log_in(struct gate *g, struct dial *d)
 {
 	const char *keywords[DIAL_KEYWORDS_MAX + 1], *values[DIAL_KEYWORDS_MAX + 1];
 	struct login_request req = { keywords, values, d->timeout };
 	size_t i, n = 0;
 
-	d->gate = g;
-	d->begun = loop_now(g->loop);
-	TAILQ_INSERT_TAIL(&g->dials, d, link);
 	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - 2; i++) {
 		keywords[n] = d->db->keywords[i];
 		values[n++] = d->db->values[i];
@@ -129,6 +127,19 @@ void dialler_run(struct gate *g, struct dial *d)
 	keywords[n] = values[n] = NULL;
 	if (login_start(g->loop, g->resolver, &req, login_done, d, &d->login) != ERR_OK) {
 		snprintf(d->failure.message, sizeof(d->failure.message), "out of memory");
+		send_home(g, d);
+	}
+}
+
+void dialler_run(struct gate *g, struct dial *d)
+{
+	d->gate = g;
+	d->begun = loop_now(g->loop);
+	TAILQ_INSERT_TAIL(&g->dials, d, link);
+	if (d->canceller == NULL) {
+		log_in(g, d);
+	} else if (canceller_start(d->canceller, g->loop, d->timeout, cancel_done, d) != ERR_OK) {
+		d->canceller = NULL;
 		send_home(g, d);
 	}
 }

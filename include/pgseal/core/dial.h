@@ -9,6 +9,7 @@
 #include "pgseal/base/mailbox.h"
 #include "pgseal/core/database.h"
 #include "pgseal/core/route.h"
+#include "pgseal/loop/canceller.h"
 #include "pgseal/loop/login.h"
 
 struct gate;
@@ -22,8 +23,9 @@ struct dial {
 	usec_t timeout;
 	char *extra_names;     /* comma list: parameters to ask for beyond the known ones */
 	void (*answer)(struct dial *d, struct worker *home); /* run by home, owns d */
-	/* the order: 0 logs in; otherwise cancel what this backend runs */
+	/* the order: 0 logs in; otherwise cancel what this backend runs, by libpq where it can */
 	uint32_t cancel_pid;
+	struct canceller *canceller; /* owned; NULL: by a statement over a login */
 	uint64_t server_id;    /* of the cancelled server */
 	/* the answer */
 	PGconn *conn;          /* owned; NULL: failed, or a cancel */
