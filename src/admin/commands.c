@@ -102,7 +102,8 @@ static void excerpt(const struct statement *st, char *out, size_t size)
 
 	out[0] = '\0';
 	for (size_t i = 0; i < st->count && i < 3 && at < size; i++)
-		at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : " ", st->token[i].text);
+		at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? "" : " ",
+		                       st->token[i].text);
 }
 
 static enum err unknown(const struct statement *st, struct errbuf *why)
@@ -159,7 +160,8 @@ void commands_run(struct request *rq, struct session *s)
 	rq->result.columns = rq->action.columns;
 	rq->result.column_count = rq->action.column_count;
 	if (right < c->right) {
-		request_fail(rq, SQLSTATE_INSUFFICIENT_PRIVILEGE, "%s: admin access needed", c->words);
+		request_fail(rq, SQLSTATE_INSUFFICIENT_PRIVILEGE, "%s: admin access needed",
+		             c->words);
 		console_done(rq, s);
 		return;
 	}

@@ -151,7 +151,7 @@ static void handle(struct session *s, char type, struct bytes body)
 		if (type == 'S')
 			reply_ready(&c->out);
 	}
-	/* CopyData and its like: left over from a copy that never began; PostgreSQL ignores them too */
+	/* CopyData and its like belong to no copy of ours: ignored, as PostgreSQL does */
 }
 
 /* The first message of the queue; its body goes away with the next call. */

@@ -51,8 +51,8 @@ struct console {
 
 /* Nothing but blanks and comments in it? */
 bool console_is_empty(const char *sql);
-/* Begin with the next statement; console_done follows, perhaps before this returns. False: the error
- * has been written. */
+/* Begin with the next statement; console_done follows, perhaps before this returns. False: the
+ * error has been written. */
 bool console_begin(struct session *s, const char **sql);
 
 /* --- extended.c --- */

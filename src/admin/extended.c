@@ -1,5 +1,5 @@
-/* The extended protocol: a statement is kept as text and understood anew whenever it runs; a portal keeps
- * its result, so that rows may be taken in parts. Commands take no parameters. */
+/* The extended protocol: a statement is kept as text and understood anew whenever it runs; a portal
+ * keeps its result, so that rows may be taken in parts. Commands take no parameters. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +114,15 @@ static bool understand(struct console *c, const char *sql, struct action *out)
 		return false;
 	}
 	if (!console_is_empty(sql)) {
-		fail(c, SQLSTATE_SYNTAX_ERROR, "cannot insert multiple commands into a prepared statement");
+		fail(c, SQLSTATE_SYNTAX_ERROR,
+		     "cannot insert multiple commands into a prepared statement");
 		return false;
 	}
 	return true;
 }
 
-static struct prepared *make_prepared(const char *name, const char *sql, const struct action *action)
+static struct prepared *make_prepared(const char *name, const char *sql,
+                                      const struct action *action)
 {
 	struct prepared *p = calloc(1, sizeof(*p));
 
@@ -235,7 +237,8 @@ static void bind_portal(struct console *c, const char *name, const struct prepar
 	struct portal *p;
 
 	if (formats->count > 1 && formats->count != from->column_count) {
-		fail(c, SQLSTATE_PROTOCOL_VIOLATION, "as many result formats as columns are needed");
+		fail(c, SQLSTATE_PROTOCOL_VIOLATION,
+		     "as many result formats as columns are needed");
 		return;
 	}
 	if (c->names >= CONSOLE_NAMES_MAX) {

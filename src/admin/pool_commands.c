@@ -107,7 +107,7 @@ static bool resume_part(struct request *rq, struct worker *w)
 		if (concerns(rq, p) && p->paused)
 			pool_pause(p, false);
 	}
-	worker_revisit(w);
+	tour_revisit(w);
 	return true;
 }
 
@@ -179,7 +179,8 @@ static bool kill_home(struct request *rq, struct worker *w)
 {
 	(void)w;
 	if (rq->hits == 0)
-		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT, "client %s not found", request_arg(rq, 0));
+		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT, "client %s not found",
+		             request_arg(rq, 0));
 	return true;
 }
 

@@ -5,8 +5,8 @@
 
 #include "pgseal/wire/message.h"
 
-/* name that the column has, words that ask for it, value; those that the greeting reports are the same
- * there */
+/* name that the column has, words that ask for it, value; those that the greeting reports too are
+ * the same there */
 #define PROBE_TABLE(X)                                                                        \
 	X("application_name", "application_name", "")                                         \
 	X("client_encoding", "client_encoding", "UTF8")                                       \
@@ -108,7 +108,7 @@ static bool is_probe(const char *name)
 /* "SESSION" and the like before the name; the forms with words of their own. */
 static bool is_harmless(const struct statement *st, size_t *name)
 {
-	*name = statement_begins(st, 1, "SESSION") > 0 || statement_begins(st, 1, "LOCAL") > 0 ? 2 : 1;
+	*name = 1 + statement_begins(st, 1, "SESSION") + statement_begins(st, 1, "LOCAL");
 	return statement_begins(st, *name, "TIME ZONE") > 0 ||
 	       statement_begins(st, *name, "NAMES") > 0 ||
 	       statement_begins(st, *name, "CHARACTERISTICS AS TRANSACTION") > 0 ||
@@ -129,7 +129,7 @@ void probes_set(struct request *rq, struct session *s)
 		request_fail(rq, SQLSTATE_SYNTAX_ERROR, "SET needs a parameter's name");
 	else if (settings_find(st->token[name].text) != NULL)
 		request_fail(rq, SQLSTATE_FEATURE_NOT_SUPPORTED,
-		             "settings are changed in the configuration file; RELOAD puts them into force");
+		             "settings are changed in the configuration file, and by RELOAD");
 	else
 		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT,
 		             "unrecognized configuration parameter \"%s\"", st->token[name].text);

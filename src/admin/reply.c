@@ -170,8 +170,8 @@ static void write_row(struct writer *w, const struct result *r, const struct for
 	writer_end(w);
 }
 
-void reply_rows(struct answer *out, const struct result *r, const struct formats *formats, size_t *at,
-                size_t max)
+void reply_rows(struct answer *out, const struct result *r, const struct formats *formats,
+                size_t *at, size_t max)
 {
 	struct writer w = writer_to(&out->bytes);
 

@@ -25,8 +25,8 @@ void reply_ready(struct answer *out);
 void reply_columns(struct answer *out, const struct column *columns, size_t count,
                    const struct formats *formats);
 /* Up to max rows (0: all) from the offset *at in r->rows, which moves on. */
-void reply_rows(struct answer *out, const struct result *r, const struct formats *formats, size_t *at,
-                size_t max);
+void reply_rows(struct answer *out, const struct result *r, const struct formats *formats,
+                size_t *at, size_t max);
 /* What stands behind the rows of a result that went well: notice and tag. */
 void reply_complete(struct answer *out, const struct result *r);
 

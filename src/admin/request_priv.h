@@ -18,7 +18,7 @@ struct result {
 	const char *tag;      /* of CommandComplete; static */
 	const char *sqlstate; /* NULL: it went well */
 	struct errbuf message;
-	struct buf detail;    /* text with its NUL; of an error or, when it went well, of a notice */
+	struct buf detail; /* text with its NUL; of an error or, when it went well, of a notice */
 	const char *notice;   /* static */
 	bool no_memory;
 };
@@ -60,7 +60,7 @@ void request_tour(struct request *rq, struct session *s,
 /* Send it to control and back, then console_done. */
 void request_control(struct request *rq, struct session *s, enum control_kind kind);
 
-/* The answer is complete: give it to the session's console, which frees the request. In console.c. */
+/* The answer is complete: give it to the session's console, which frees the request (console.c). */
 void console_done(struct request *rq, struct session *s);
 
 #endif

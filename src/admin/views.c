@@ -93,7 +93,8 @@ static const struct column version_columns[] = {
 static void version_home(struct request *rq, struct worker *w)
 {
 	(void)w;
-	view_row(rq, &(struct row){ .value = "PgBouncer 1.26.0 compatible, pgseal " PACKAGE_VERSION });
+	view_row(rq,
+	         &(struct row){ .value = "PgBouncer 1.26.0 compatible, pgseal " PACKAGE_VERSION });
 }
 
 const struct view view_version = VIEW(version_columns, NULL, version_home);

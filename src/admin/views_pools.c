@@ -40,7 +40,8 @@ static void get_pool_mode(struct cell *out, const struct row *row)
 
 static void get_load_balance_hosts(struct cell *out, const struct row *row)
 {
-	out->text = row->database != NULL ? database_value(row->database, "load_balance_hosts") : NULL;
+	out->text = row->database != NULL ? database_value(row->database, "load_balance_hosts")
+	                                  : NULL;
 }
 
 #define SUM_TEXT(field)                                                                \
@@ -159,7 +160,8 @@ static void get_server_lifetime(struct cell *out, const struct row *row)
 static void get_paused(struct cell *out, const struct row *row)
 {
 	bool paused = row->database != NULL &&
-	              (row->worker->paused || paused_has(&row->worker->paused_databases, row->name));
+	              (row->worker->paused ||
+	               paused_has(&row->worker->paused_databases, row->name));
 
 	out->text = paused ? "1" : "0";
 }
@@ -284,7 +286,7 @@ static int64_t count_groups(const struct sums *sums, enum sums_by by)
 	return n;
 }
 
-/* free_ lists are memory that PgBouncer keeps for reuse, dns_ ones its resolver's; there are none here. */
+/* free_ lists are memory that PgBouncer keeps for reuse, dns_ ones its resolver's: none here. */
 static void lists_home(struct request *rq, struct worker *w)
 {
 	int64_t clients = 0, servers = 0, opening = 0, pools = 0;

@@ -6,9 +6,9 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
-#include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
+#include "relay_priv.h"
 
 /* The key is a positive int32 to drivers: 6 bits for the worker, 25 for the session. */
 #define KEY_WORKER_BITS 6
@@ -124,7 +124,7 @@ static void answered(struct dial *d, struct worker *w)
 	else if (srv->state == SERVER_CLEANING && srv->chore == CHORE_DRAIN && tracker_quiet(&srv->tracker))
 		chore_clean_on(srv);
 	else if (srv->session != NULL)
-		relay_resume(srv->session);
+		relay_settle(srv);
 }
 
 void cancel_server(struct server *srv)

@@ -433,7 +433,7 @@ void pool_release(struct pool *p, struct server *srv)
 	}
 	if (worn_out(p, srv)) {
 		server_close(srv, srv->stale != NULL ? srv->stale : "server_lifetime or pool_size");
-		worker_revisit(p->worker);
+		tour_revisit(p->worker);
 		return;
 	}
 	/* Its mark must say idle before the others' marks are read: see route.h. */
@@ -441,7 +441,7 @@ void pool_release(struct pool *p, struct server *srv)
 	deal(p);
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
 		plan_sweep(p);
-	worker_revisit(p->worker);
+	tour_revisit(p->worker);
 }
 
 void pool_look_again(struct pool *p)
@@ -461,7 +461,7 @@ void pool_server_gone(struct pool *p)
 		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 && i != p->worker->index)
 			worker_post_look(p->worker->crew->workers[i], p->route);
 	seek(p);
-	worker_revisit(p->worker);
+	tour_revisit(p->worker);
 }
 
 /* ---- orders ---- */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "pgseal/core/cancel.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
@@ -109,6 +110,17 @@ void relay_grant(struct session *s, struct server *srv)
 
 /* ---- giving back ---- */
 
+/* A cancel came while statements of ours ran in front of the client's: it is for the client's, which
+ * have gone out by now, and for nobody's who comes later. */
+static void cancel_as_asked(struct server *srv)
+{
+	if (!srv->cancel_again || srv->cancel != NULL || srv->chore != CHORE_NONE)
+		return;
+	srv->cancel_again = false;
+	if (!tracker_quiet(&srv->tracker))
+		cancel_server(srv);
+}
+
 /* The server of a session has said all that had come: where does that leave the two? */
 static void settle_session(struct session *s)
 {
@@ -118,6 +130,7 @@ static void settle_session(struct session *s)
 	relay_resume(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
+	cancel_as_asked(srv);
 	over = s->leaving || s->worker->draining;
 	if (relay_between(s) && over) {
 		session_close(s, s->leaving ? CLOSE_LOST : CLOSE_SHUTDOWN, NULL);
@@ -128,7 +141,8 @@ static void settle_session(struct session *s)
 		pool_release(srv->pool, srv);
 	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
 		session_close(s, CLOSE_LOST, NULL);
-	} else if (tracker_wants_barrier(&srv->tracker) && srv->chore == CHORE_NONE && s->passing == 0) {
+	} else if (tracker_wants_barrier(&srv->tracker) && srv->chore == CHORE_NONE && s->passing == 0 &&
+	           srv->cancel == NULL) { /* which must not meet it; its answer leads here again */
 		if (chore_barrier(srv) != ERR_OK)
 			session_close(s, CLOSE_NO_MEMORY, NULL);
 	} else {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
-#include "pgseal/core/cancel.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
@@ -111,10 +110,6 @@ static enum err chore_step(struct server *srv, const struct frame *f, const uint
 		return ERR_OK;
 	case CHORE_DONE:
 		srv->dropping = true;
-		/* A cancel that came while statements of ours ran in front of the client's. */
-		if (srv->cancel_again && srv->cancel == NULL && srv->session != NULL &&
-		    !tracker_quiet(&srv->tracker))
-			cancel_server(srv);
 		return ERR_OK;
 	default:
 		return ERR_IO;

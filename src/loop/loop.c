@@ -1,5 +1,6 @@
 #include "loop_priv.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/time.h>
@@ -268,8 +269,12 @@ static void signal_caught(evutil_socket_t signo, short what, void *arg)
 
 enum err loop_add_signal(struct loop *loop, int signo, void (*caught)(void *arg, int signo), void *arg)
 {
-	struct fixture *f = fixture_add(loop, signo, EV_SIGNAL | EV_PERSIST, signal_caught, NULL);
+	struct fixture *f;
 
+	/* libevent puts back what it found when the loop is freed: a signal that comes while the process
+	 * ends must not kill it. */
+	signal(signo, SIG_IGN);
+	f = fixture_add(loop, signo, EV_SIGNAL | EV_PERSIST, signal_caught, NULL);
 	if (f == NULL)
 		return ERR_NO_MEMORY;
 	f->caught = caught;

@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		next = statement_next(&at, &st, &why);
 		if (next == STATEMENT_READY)
 			check_statement(&st);
-		if (at < before || at > sql + strlen(sql) || (next == STATEMENT_READY && at == before))
+		if (at < before || at > sql + strlen(sql) ||
+		    (next == STATEMENT_READY && at == before))
 			abort();
 	} while (next == STATEMENT_READY);
 	free(sql);

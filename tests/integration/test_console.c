@@ -53,10 +53,15 @@ static int count_rows(PGconn *conn, const char *sql, const char *column, const c
 /* --- who may --- */
 
 static const char *const shows[] = {
-	"SHOW VERSION", "SHOW CONFIG", "SHOW DATABASES", "SHOW POOLS", "SHOW CLIENTS",
-	"SHOW CLIENTS EXTENDED", "SHOW SERVERS", "SHOW SERVERS EXTENDED", "SHOW SOCKETS", "SHOW STATS",
-	"SHOW STATS_TOTALS", "SHOW STATS_AVERAGES", "SHOW TOTALS", "SHOW LISTS", "SHOW STATE",
-	"SHOW USERS", "SHOW IDENTITIES", "SHOW TLS",
+	"SHOW VERSION",      "SHOW CONFIG",
+	"SHOW DATABASES",    "SHOW POOLS",
+	"SHOW CLIENTS",      "SHOW CLIENTS EXTENDED",
+	"SHOW SERVERS",      "SHOW SERVERS EXTENDED",
+	"SHOW SOCKETS",      "SHOW STATS",
+	"SHOW STATS_TOTALS", "SHOW STATS_AVERAGES",
+	"SHOW TOTALS",       "SHOW LISTS",
+	"SHOW STATE",        "SHOW USERS",
+	"SHOW IDENTITIES",   "SHOW TLS",
 };
 
 Test(console, both_rights_may_look_at_everything)
@@ -64,7 +69,8 @@ Test(console, both_rights_may_look_at_everything)
 	static const char *const names[] = { "operator", "watcher" };
 
 	for (size_t n = 0; n < CASES(names); n++) {
-		PGconn *conn = rig_connect_as(rig, names[n], n == 0 ? "dbname=pgseal" : "dbname=pgbouncer");
+		PGconn *conn = rig_connect_as(rig, names[n],
+		                              n == 0 ? "dbname=pgseal" : "dbname=pgbouncer");
 
 		for (size_t i = 0; i < CASES(shows); i++) {
 			PGresult *res = ask(conn, shows[i]);
@@ -80,8 +86,16 @@ Test(console, both_rights_may_look_at_everything)
 Test(console, stats_may_change_nothing)
 {
 	static const char *const orders[] = {
-		"RELOAD", "PAUSE", "PAUSE app", "RESUME", "RECONNECT", "RECONNECT app", "KILL_CLIENT 1",
-		"SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN WAIT_FOR_SERVERS",
+		"RELOAD",
+		"PAUSE",
+		"PAUSE app",
+		"RESUME",
+		"RECONNECT",
+		"RECONNECT app",
+		"KILL_CLIENT 1",
+		"SHUTDOWN",
+		"SHUTDOWN WAIT_FOR_CLIENTS",
+		"SHUTDOWN WAIT_FOR_SERVERS",
 	};
 	PGconn *watcher = rig_connect_as(rig, "watcher", "dbname=pgseal");
 	PGconn *alice = rig_connect(rig, "dbname=app");
@@ -91,7 +105,8 @@ Test(console, stats_may_change_nothing)
 
 		cr_assert_str_eq(rig_error(watcher, orders[i]).s, "42501", "%s", orders[i]);
 		res = PQexecParams(watcher, orders[i], 0, NULL, NULL, NULL, NULL, 0);
-		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), "42501", "%s", orders[i]);
+		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), "42501", "%s",
+		                 orders[i]);
 		PQclear(res);
 	}
 	cr_assert_str_eq(rig_query(alice, "SELECT 1").s, "1");
@@ -129,7 +144,8 @@ Test(console, version_is_read_by_tools)
 {
 	PGresult *res = rig_console(rig, "SHOW VERSION");
 
-	cr_assert(strstr(rig_cell(res, 0, "version").s, "PgBouncer 1.26.0 compatible, pgseal ") != NULL);
+	cr_assert(strstr(rig_cell(res, 0, "version").s, "PgBouncer 1.26.0 compatible, pgseal ") !=
+	          NULL);
 	PQclear(res);
 }
 
@@ -170,9 +186,12 @@ Test(console, client_and_server_name_each_other)
 	rig_exec(alice, "BEGIN");
 	pid = rig_query(alice, "SELECT pg_backend_pid()");
 	link = rig_console_value(rig, "SHOW CLIENTS", "user", "alice", "link");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW CLIENTS", "user", "alice", "state").s, "active");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "ptr", link.s, "remote_pid").s, pid.s);
-	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "ptr", link.s, "state").s, "active");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CLIENTS", "user", "alice", "state").s,
+	                 "active");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "ptr", link.s, "remote_pid").s,
+	                 pid.s);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "ptr", link.s, "state").s,
+	                 "active");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "ptr", link.s, "link").s,
 	                 rig_console_value(rig, "SHOW CLIENTS", "user", "alice", "ptr").s);
 	cr_assert_str_eq(rig_console_value(rig, "SHOW POOLS", "user", "alice", "sv_active").s, "1");
@@ -219,7 +238,8 @@ Test(console, counters_add_up_over_workers)
 	cr_assert_str_eq(rig_console_value(rig, "SHOW TOTALS", "name", "total_client_login_count",
 	                                   "value").s, "4");
 	/* 20 in one period of a second, or spread over two */
-	cr_assert(rig_console_wait(rig, "SHOW STATS", "database", "app", "avg_query_count", "0", 5000));
+	cr_assert(rig_console_wait(rig, "SHOW STATS", "database", "app", "avg_query_count", "0",
+	                           5000));
 	for (size_t i = 0; i < CASES(clients); i++)
 		PQfinish(clients[i]);
 }
@@ -227,10 +247,12 @@ Test(console, counters_add_up_over_workers)
 Test(console, configuration_is_shown)
 {
 	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "workers", "value").s, "2");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "changeable").s,
-	                 "yes");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW IDENTITIES", "label", "operator", "console").s,
-	                 "admin");
+	cr_assert_str_eq(
+		rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "changeable").s,
+		"yes");
+	cr_assert_str_eq(
+		rig_console_value(rig, "SHOW IDENTITIES", "label", "operator", "console").s,
+		"admin");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW TLS", "setting", "client_tls_cert_file",
 	                                   "subject").s, "CN=localhost,O=pgseal demo");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "other", "pool_mode").s,
@@ -256,7 +278,8 @@ Test(console, help_is_a_notice)
 	PQsetNoticeReceiver(conn, keep_notice, notice);
 	res = PQexec(conn, "SHOW HELP");
 	cr_assert_eq(PQresultStatus(res), PGRES_COMMAND_OK);
-	cr_assert(strncmp(notice, "Console usage|", 14) == 0 && strstr(notice, "KILL_CLIENT <id>") != NULL,
+	cr_assert(strncmp(notice, "Console usage|", 14) == 0 &&
+	                  strstr(notice, "KILL_CLIENT <id>") != NULL,
 	          "%s", notice);
 	PQclear(res);
 	PQfinish(conn);
@@ -267,7 +290,8 @@ Test(console, statements_in_one_query_run_in_order)
 	PGconn *conn = rig_connect_as(rig, "watcher", "dbname=pgseal");
 	PGresult *res;
 
-	cr_assert(PQsendQuery(conn, "SHOW POOLS; SHOW VERSION /* ; */ ; ; SHOW nosuch; SHOW STATS"));
+	cr_assert(
+		PQsendQuery(conn, "SHOW POOLS; SHOW VERSION /* ; */ ; ; SHOW nosuch; SHOW STATS"));
 	res = PQgetResult(conn);
 	cr_assert(PQfnumber(res, "cl_active") >= 0);
 	PQclear(res);
@@ -304,7 +328,9 @@ Test(console, probes_of_drivers)
 	cr_assert_str_eq(rig_error(conn, "SET max_client_conn = 1").s, "0A000");
 	cr_assert_str_eq(rig_error(conn, "BEGIN").s, "42601");
 	cr_assert_str_eq(rig_error(conn, "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relname "
-	                                 "OPERATOR(pg_catalog.~) '^(x;y)$' ORDER BY 2, 3;").s, "42601");
+	                                 "OPERATOR(pg_catalog.~) '^(x;y)$' ORDER BY 2, 3;")
+	                         .s,
+	                 "42601");
 	PQfinish(conn);
 }
 
@@ -350,7 +376,8 @@ Test(console, extended_errors_leave_the_session_usable)
 
 	for (size_t i = 0; i < CASES(cases); i++) {
 		res = PQexecParams(conn, cases[i].sql, 0, NULL, NULL, NULL, NULL, 0);
-		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), cases[i].state, "%s", cases[i].sql);
+		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), cases[i].state, "%s",
+		                 cases[i].sql);
 		PQclear(res);
 	}
 	res = PQexecParams(conn, "SHOW VERSION", 1, NULL, &value, NULL, NULL, 0);
@@ -397,7 +424,8 @@ Test(console, pipelined_commands_are_answered_in_order)
 {
 	PGconn *conn = rig_connect_as(rig, "watcher", "dbname=pgseal");
 	static const char *const firsts[] = { "type", "version", "database", "list" };
-	static const char *const sqls[] = { "SHOW CLIENTS", "SHOW VERSION", "SHOW POOLS", "SHOW LISTS" };
+	static const char *const sqls[] = { "SHOW CLIENTS", "SHOW VERSION", "SHOW POOLS",
+		                            "SHOW LISTS" };
 	PGresult *res;
 
 	cr_assert(PQenterPipelineMode(conn));
@@ -441,7 +469,8 @@ static const char *read_types(int fd, char last, char *types, size_t size)
 		cr_assert_eq(rig_raw_recv(fd, head, 5, RIG_PATIENCE_MS), 5);
 		memcpy(&len, head + 1, 4);
 		len = ntohl(len) - 4;
-		cr_assert(len <= sizeof(body) && rig_raw_recv(fd, body, len, RIG_PATIENCE_MS) == len);
+		cr_assert(len <= sizeof(body) &&
+		          rig_raw_recv(fd, body, len, RIG_PATIENCE_MS) == len);
 		types[n++] = (char)head[0];
 	} while (head[0] != last && n + 1 < size);
 	types[n] = '\0';
@@ -514,7 +543,8 @@ Test(console, nonsense_is_refused)
 
 		PUT('S', "");
 		rig_raw_send(fd, out, n);
-		cr_assert_str_eq(read_types(fd, 'Z', types, sizeof(types)), "EZ", "%zu: %s", i, types);
+		cr_assert_str_eq(read_types(fd, 'Z', types, sizeof(types)), "EZ", "%zu: %s", i,
+		                 types);
 		close(fd);
 	}
 }

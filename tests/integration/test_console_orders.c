@@ -56,7 +56,8 @@ static void expect_tag(PGconn *conn, const char *sql, const char *tag)
 {
 	PGresult *res = PQexec(conn, sql);
 
-	cr_assert_eq(PQresultStatus(res), PGRES_COMMAND_OK, "%s: %s", sql, PQresultErrorMessage(res));
+	cr_assert_eq(PQresultStatus(res), PGRES_COMMAND_OK, "%s: %s", sql,
+	             PQresultErrorMessage(res));
 	cr_assert_str_eq(PQcmdStatus(res), tag);
 	PQclear(res);
 }
@@ -101,7 +102,8 @@ Test(orders, pause_of_one_database_leaves_the_others)
 	cr_assert(PQsendQuery(alice, "SELECT 2"));
 	cr_assert(rig_stays_silent(alice, SILENT_MS));
 	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "paused").s, "1");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "other", "paused").s, "0");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "other", "paused").s,
+	                 "0");
 	cr_assert_str_eq(rig_error(operator, "RESUME other").s, "55000");
 	cr_assert_str_eq(rig_error(operator, "PAUSE nosuch").s, "3D000");
 	expect_tag(operator, "RESUME app", "RESUME");
@@ -126,7 +128,8 @@ Test(orders, pause_holds_for_roles_that_come_later)
 		usleep(20000);
 	cr_assert_neq(PQstatus(bob), CONNECTION_OK);
 	cr_assert_neq(PQstatus(bob), CONNECTION_BAD, "%s", PQerrorMessage(bob));
-	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bob'", "0", 0));
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bob'", "0",
+	                         0));
 	expect_tag(operator, "RESUME app", "RESUME");
 	for (int i = 0; i < 1000 && PQconnectPoll(bob) != PGRES_POLLING_OK; i++)
 		usleep(20000);
@@ -161,7 +164,8 @@ Test(orders, pause_outlives_the_console_that_asked)
 	cr_assert(PQsendQuery(operator, "PAUSE; SHOW VERSION"));
 	cr_assert(rig_stays_silent(operator, SILENT_MS));
 	PQfinish(operator);
-	cr_assert(rig_console_wait(rig, "SHOW LISTS", "list", "used_clients", "items", "2", RIG_PATIENCE_MS));
+	cr_assert(rig_console_wait(rig, "SHOW LISTS", "list", "used_clients", "items", "2",
+	                           RIG_PATIENCE_MS));
 	rig_exec(alice, "COMMIT");
 	cr_assert(PQsendQuery(alice, "SELECT 2"));
 	cr_assert(rig_stays_silent(alice, SILENT_MS));
@@ -185,7 +189,9 @@ Test(orders, reconnect_replaces_servers_as_they_come_free)
 	expect_tag(operator, "RECONNECT app", "RECONNECT");
 	cr_assert_str_neq(rig_query(alice, "SELECT pg_backend_pid()").s, before.s);
 	cr_assert_str_eq(rig_query(busy, "SELECT pg_backend_pid()").s, held.s);
-	cr_assert_str_eq(rig_console_value(rig, "SHOW SERVERS", "remote_pid", held.s, "close_needed").s, "1");
+	cr_assert_str_eq(
+		rig_console_value(rig, "SHOW SERVERS", "remote_pid", held.s, "close_needed").s,
+		"1");
 	rig_exec(busy, "COMMIT");
 	cr_assert_str_neq(rig_query(busy, "SELECT pg_backend_pid()").s, held.s);
 	expect_tag(operator, "RECONNECT", "RECONNECT");
@@ -223,7 +229,8 @@ Test(orders, kill_client_by_ptr_and_by_id_on_any_worker)
 
 	for (size_t i = 0; i < CASES(columns); i++) {
 		PGconn *alice = rig_connect(rig, "dbname=app");
-		struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "alice", columns[i]);
+		struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "alice",
+		                                       columns[i]);
 		char sql[64];
 
 		if (i >= 2)
@@ -252,7 +259,8 @@ Test(orders, a_console_may_kill_itself)
 	cr_assert_eq(PQstatus(operator), CONNECTION_BAD);
 	PQclear(res);
 	PQfinish(operator);
-	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "used_clients", "items").s, "1");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "used_clients", "items").s,
+	                 "1");
 }
 
 /* --- RELOAD --- */
@@ -265,8 +273,10 @@ Test(orders, reload_puts_into_force_or_tells_every_reason)
 
 	rig_configure(rig, SETTINGS "max_client_conn = 7\n", NULL, IDENTITIES);
 	expect_tag(operator, "RELOAD", "RELOAD");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s, "7");
-	rig_configure(rig, SETTINGS "max_client_conn = many\nno_such_setting = 1\n", NULL, IDENTITIES);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s,
+	                 "7");
+	rig_configure(rig, SETTINGS "max_client_conn = many\nno_such_setting = 1\n", NULL,
+	              IDENTITIES);
 	res = PQexec(operator, "RELOAD");
 	cr_assert_eq(PQresultStatus(res), PGRES_FATAL_ERROR);
 	cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), "F0000");
@@ -275,7 +285,8 @@ Test(orders, reload_puts_into_force_or_tells_every_reason)
 	          strstr(detail, "no_such_setting") != NULL, "%s", PQresultErrorMessage(res));
 	cr_assert_null(strchr(PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY), '\n'));
 	PQclear(res);
-	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s, "7");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "max_client_conn", "value").s,
+	                 "7");
 	cr_assert_str_eq(rig_query(operator, "SELECT 1").s, "1");
 	PQfinish(operator);
 }

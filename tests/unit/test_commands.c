@@ -39,7 +39,8 @@ Test(commands, longest_words_win)
 	struct action a;
 
 	for (size_t i = 0; i < CASES(cases); i++) {
-		cr_assert_eq(find(cases[i].sql, &a, &why), ERR_OK, "%s: %s", cases[i].sql, why.text);
+		cr_assert_eq(find(cases[i].sql, &a, &why), ERR_OK, "%s: %s", cases[i].sql,
+		             why.text);
 		cr_assert_str_eq(a.command->words, cases[i].words);
 		cr_assert_eq(a.first_arg, cases[i].first_arg);
 	}
@@ -96,7 +97,8 @@ static const char *columns_of(const char *sql, char *out, size_t size)
 	cr_assert_eq(find(sql, &a, &why), ERR_OK, "%s: %s", sql, why.text);
 	out[0] = '\0';
 	for (size_t i = 0; i < a.column_count; i++)
-		n += (size_t)snprintf(out + n, size - n, "%s%s", i > 0 ? " " : "", a.columns[i].name);
+		n += (size_t)snprintf(out + n, size - n, "%s%s", i > 0 ? " " : "",
+		                      a.columns[i].name);
 	return out;
 }
 
@@ -120,26 +122,32 @@ Test(commands, columns_are_pgbouncers)
 		{ "SHOW client_encoding", "client_encoding" },
 		{ "SHOW CLIENTS", SOCKET_COLUMNS },
 		{ "SHOW SERVERS", SOCKET_COLUMNS },
-		{ "SHOW CLIENTS EXTENDED", SOCKET_COLUMNS " identity cert_serial cert_not_after tls_group" },
-		{ "SHOW SERVERS EXTENDED", SOCKET_COLUMNS " identity cert_serial cert_not_after tls_group" },
-		{ "SHOW SOCKETS", SOCKET_COLUMNS " recv_pos pkt_pos pkt_remain send_pos send_remain "
-		                                 "pkt_avail send_avail" },
-		{ "SHOW POOLS", "database user cl_active cl_waiting cl_active_cancel_req "
-		                "cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled "
-		                "sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
-		                "load_balance_hosts" },
-		{ "SHOW DATABASES", "name host port database force_user pool_size min_pool_size "
-		                    "reserve_pool_size server_lifetime pool_mode load_balance_hosts "
-		                    "max_connections current_connections max_client_connections "
-		                    "current_client_connections paused disabled" },
-		{ "SHOW STATS", "database total_server_assignment_count total_xact_count "
-		                "total_query_count total_received total_sent total_xact_time "
-		                "total_query_time total_wait_time total_client_parse_count "
-		                "total_server_parse_count total_bind_count total_client_login_count "
-		                "avg_server_assignment_count avg_xact_count avg_query_count avg_recv "
-		                "avg_sent avg_xact_time avg_query_time avg_wait_time "
-		                "avg_client_parse_count avg_server_parse_count avg_bind_count "
-		                "avg_client_login_count" },
+		{ "SHOW CLIENTS EXTENDED",
+		  SOCKET_COLUMNS " identity cert_serial cert_not_after tls_group" },
+		{ "SHOW SERVERS EXTENDED",
+		  SOCKET_COLUMNS " identity cert_serial cert_not_after tls_group" },
+		{ "SHOW SOCKETS",
+		  SOCKET_COLUMNS " recv_pos pkt_pos pkt_remain send_pos send_remain "
+		                 "pkt_avail send_avail" },
+		{ "SHOW POOLS",
+		  "database user cl_active cl_waiting cl_active_cancel_req "
+		  "cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled "
+		  "sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
+		  "load_balance_hosts" },
+		{ "SHOW DATABASES",
+		  "name host port database force_user pool_size min_pool_size "
+		  "reserve_pool_size server_lifetime pool_mode load_balance_hosts "
+		  "max_connections current_connections max_client_connections "
+		  "current_client_connections paused disabled" },
+		{ "SHOW STATS",
+		  "database total_server_assignment_count total_xact_count "
+		  "total_query_count total_received total_sent total_xact_time "
+		  "total_query_time total_wait_time total_client_parse_count "
+		  "total_server_parse_count total_bind_count total_client_login_count "
+		  "avg_server_assignment_count avg_xact_count avg_query_count avg_recv "
+		  "avg_sent avg_xact_time avg_query_time avg_wait_time "
+		  "avg_client_parse_count avg_server_parse_count avg_bind_count "
+		  "avg_client_login_count" },
 		{ "SHOW STATS_TOTALS", "database server_assignment_count xact_count query_count "
 		                       "bytes_received bytes_sent xact_time query_time wait_time "
 		                       "client_parse_count server_parse_count bind_count "
@@ -151,8 +159,8 @@ Test(commands, columns_are_pgbouncers)
 	char out[1024];
 
 	for (size_t i = 0; i < CASES(cases); i++)
-		cr_assert_str_eq(columns_of(cases[i].sql, out, sizeof(out)), cases[i].want, "%s: %s",
-		                 cases[i].sql, out);
+		cr_assert_str_eq(columns_of(cases[i].sql, out, sizeof(out)), cases[i].want,
+		                 "%s: %s", cases[i].sql, out);
 }
 
 /* Telegraf reads every column but the first as a whole number. */

@@ -92,7 +92,8 @@ Test(reply, numeric_in_binary)
 		add_row(&r, NULL, NULL, NULL, cases[i].text);
 		reply_rows(&a, &r, &mixed, &at, 0);
 		cr_assert_eq(a.bytes.len, 7 + 12 + cases[i].len, "%s", cases[i].text);
-		cr_assert_eq(memcmp(a.bytes.at + 19, cases[i].want, cases[i].len), 0, "%s", cases[i].text);
+		cr_assert_eq(memcmp(a.bytes.at + 19, cases[i].want, cases[i].len), 0, "%s",
+		             cases[i].text);
 		buf_free(&a.bytes);
 		result_free(&r);
 	}

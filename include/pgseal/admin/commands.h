@@ -38,7 +38,8 @@ struct action {
 	size_t probe;                 /* of a parameter's SHOW: which one */
 };
 /* The row with the longest words that fit, arguments counted. ERR_SYNTAX with *why for the client. */
-enum err commands_find(const struct statement *st, struct action *out, struct errbuf *why) MUST_CHECK;
+enum err commands_find(const struct statement *st, struct action *out,
+                       struct errbuf *why) MUST_CHECK;
 /* Check the right and run it. rq->action has been found. */
 void commands_run(struct request *rq, struct session *s);
 

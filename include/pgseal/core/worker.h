@@ -8,6 +8,7 @@
 #include "pgseal/core/paused.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/site.h"
+#include "pgseal/core/tour.h"
 
 /* How long what a vanished client had asked may still run before it is cancelled. */
 #define WORKER_LEAVE_GRACE_US (2 * USEC_PER_SEC)
@@ -39,27 +40,8 @@ struct worker {
 	bool stop;                      /* and there is no waiting for the rest */
 	bool paused;                    /* PAUSE without a database: new pools too */
 	struct paused_list paused_databases; /* PAUSE with one: new pools of it too */
-	STAILQ_HEAD(, tour) parked;     /* console requests that wait here for something */
+	struct tour_list parked;        /* console requests that wait here for something */
 };
-
-/* Console requests travel: each worker does its part and sends the request on; the last sends it home.
- * Embedded in a request of the floor above. */
-struct tour {
-	struct letter letter;
-	STAILQ_ENTRY(tour) link;
-	struct crew *crew;
-	size_t at;                      /* index of the worker that has it; worker_count: going home */
-	size_t home;                    /* worker of the session that asked */
-	uint64_t session_id;            /* it may be gone by then */
-	/* This worker's part. False: not finished, park it here; it is called again when something
-	 * changed. */
-	bool (*visit)(struct tour *t, struct worker *w);
-	void (*come_home)(struct tour *t, struct worker *w, struct session *s); /* s NULL: gone. Frees */
-	void (*drop)(struct tour *t);   /* frees, at shutdown */
-};
-void tour_start(struct tour *t);
-/* Call visit again for the parked ones: something changed. Cheap when there are none. */
-void worker_revisit(struct worker *w);
 
 enum err worker_create(struct crew *crew, size_t index, struct site *site,
                        struct worker **out) MUST_CHECK;
