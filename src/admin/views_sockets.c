@@ -156,7 +156,8 @@ static void get_remote_pid(struct cell *out, const struct row *row)
 
 	if (row->server != NULL)
 		cell_uint(out, row->server->pid);
-	else if (getsockopt(row->stream->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+	else if (row->peer != NULL && row->peer->sa.sa_family == AF_UNIX &&
+	         getsockopt(row->stream->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
 		cell_int(out, peer.pid);
 	else
 		out->text = "0";

@@ -155,16 +155,20 @@ static enum err send_plain(struct server *srv, char type)
 	return rc;
 }
 
-/* End what the client left open, so that the server owes nothing but what was asked. */
+/* End what the client left open, so that the server owes nothing but what was asked. A Sync alone would
+ * commit a batch that its client did not come to commit; behind an error the server heeds nothing else. */
 static enum err end_requests(struct server *srv)
 {
+	struct tracker *t = &srv->tracker;
 	enum err rc = ERR_OK;
 
-	if (srv->tracker.copy_in)
+	if (t->copy_in)
 		rc = send_plain(srv, 'f');
-	if (rc == ERR_OK && (srv->tracker.batch_open || srv->tracker.skipping))
-		rc = send_plain(srv, 'S');
-	return rc;
+	if (rc != ERR_OK || (!t->batch_open && !t->skipping))
+		return rc;
+	if (!t->skipping)
+		rc = server_query(srv, CHORE_DRAIN, "ROLLBACK");
+	return rc == ERR_OK ? send_plain(srv, 'S') : rc;
 }
 
 bool chore_needs_reset(const struct server *srv)

@@ -57,6 +57,7 @@ struct gate {
 	struct visitor_list lingering; /* those who were refused */
 	struct visitor_list gone;
 	size_t visitor_count;     /* of visitors */
+	size_t lingering_count;
 	struct timer *deadline;   /* of the oldest visitor */
 	struct timer *linger;     /* of the oldest lingering one */
 	struct timer *accept_rest; /* accepting again after descriptors ran out */

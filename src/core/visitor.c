@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "pgseal/base/log.h"
@@ -32,8 +33,10 @@ static void move_to(struct visitor *v, struct visitor_list *list)
 	if (v->list != NULL)
 		TAILQ_REMOVE(v->list, v, link);
 	g->visitor_count -= v->list == &g->visitors;
+	g->lingering_count -= v->list == &g->lingering;
 	v->list = list;
 	g->visitor_count += v->list == &g->visitors;
+	g->lingering_count += v->list == &g->lingering;
 	v->since = loop_now(g->loop);
 	TAILQ_INSERT_TAIL(list, v, link);
 }
@@ -56,10 +59,20 @@ void visitor_free(struct visitor *v)
 	free(v);
 }
 
-/* No more to say: the peer must read it before our close can reset the connection. */
+/* Most of one gate, of those who may still get in, and of those who were refused. */
+static size_t visitors_max(const struct gate *g)
+{
+	size_t most = (size_t)g->site->settings.max_login_clients / g->crew->gate_count;
+
+	return most > 0 ? most : 1;
+}
+
+/* No more to say: the peer must read it before our close can reset the connection. A flood that does
+ * not take its refusals and leave has the oldest of them closed. */
 static void visitor_linger(struct visitor *v)
 {
 	struct stream *st = &v->s->stream;
+	struct gate *g = v->gate;
 
 	if (v->state == VISITOR_GONE || v->state == VISITOR_LINGER)
 		return;
@@ -68,8 +81,10 @@ static void visitor_linger(struct visitor *v)
 	stream_part(st);
 	shutdown(st->fd, SHUT_WR);
 	v->state = VISITOR_LINGER;
-	move_to(v, &v->gate->lingering);
-	timer_set_once(v->gate->linger, VISITOR_LINGER_US);
+	if (g->lingering_count >= visitors_max(g))
+		visitor_gone(TAILQ_FIRST(&g->lingering));
+	move_to(v, &g->lingering);
+	timer_set_once(g->linger, VISITOR_LINGER_US);
 }
 
 void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message, const char *detail)
@@ -104,8 +119,7 @@ static void encryption_request(struct visitor *v, const struct startup_packet *p
 		visitor_drop(v, "bytes behind a request for encryption");
 	} else if (++v->requests > VISITOR_REQUESTS_MAX) {
 		visitor_drop(v, "too many requests for encryption");
-	} else if (p->kind == STARTUP_SSL_REQUEST && v->state == VISITOR_FIRST &&
-	           v->site->client_tls != NULL) {
+	} else if (p->kind == STARTUP_SSL_REQUEST && v->site->client_tls != NULL) {
 		answer_byte(v, 'S');
 		io_flush(v->gate->io);
 		begin_tls(v);
@@ -142,7 +156,7 @@ static void packet(struct visitor *v, const struct startup_packet *p, size_t len
 	switch (p->kind) {
 	case STARTUP_SSL_REQUEST:
 	case STARTUP_GSSENC_REQUEST:
-		if (clear || v->local)
+		if (clear)
 			encryption_request(v, p, len);
 		else
 			visitor_drop(v, "request for encryption inside TLS");
@@ -199,7 +213,11 @@ static void log_tls_refusal(struct visitor *v)
 	const struct tls_refusal *r = tls_refusal(v->s->stream.ssl);
 	char text[256];
 
-	tls_error_text(text, sizeof(text));
+	/* No error of OpenSSL's: it was ours to give up. */
+	if (ERR_peek_error() == 0)
+		stream_why(&v->s->stream, text, sizeof(text));
+	else
+		tls_error_text(text, sizeof(text));
 	if (r != NULL)
 		log_warning(LOG_TLS, 0, "certificate refused: peer=%s subject=\"%s\" serial=%s depth=%d "
 		            "reason=\"%s\"", peer_quoted(v).s, r->subject, r->serial, r->depth,
@@ -283,12 +301,23 @@ static bool is_direct_tls(const struct visitor *v)
 	       io->in[0] == 0x16 && v->site->client_tls != NULL;
 }
 
+/* Whatever somebody says who was refused already, TLS or not, until it closes. */
+static void drain(struct visitor *v)
+{
+	ssize_t got = recv(v->s->stream.fd, v->gate->io->plain, IO_PLAIN_BYTES, MSG_DONTWAIT);
+
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		visitor_gone(v);
+}
+
 static void visitor_readable(void *arg)
 {
 	struct visitor *v = arg;
 	enum stream_next next;
 
-	if (v->state == VISITOR_GONE)
+	if (v->state == VISITOR_LINGER)
+		drain(v);
+	if (v->state == VISITOR_GONE || v->state == VISITOR_LINGER)
 		return;
 	next = stream_fill(&v->s->stream);
 	if (next == STREAM_EOF || next == STREAM_FAILED) {
@@ -296,7 +325,7 @@ static void visitor_readable(void *arg)
 		visitor_gone(v);
 		return;
 	}
-	if (next == STREAM_NOTHING || v->state == VISITOR_LINGER)
+	if (next == STREAM_NOTHING)
 		return;
 	if (is_direct_tls(v))
 		begin_tls(v);
@@ -324,13 +353,8 @@ static const struct stream_ops visitor_ops = { visitor_readable, visitor_drained
  * are too many, the oldest makes room. */
 static void make_room(struct gate *g)
 {
-	size_t most = (size_t)g->site->settings.max_login_clients / g->crew->gate_count;
-	struct visitor *oldest = TAILQ_FIRST(&g->visitors);
-
-	if (most == 0)
-		most = 1;
-	if (g->visitor_count >= most && oldest != NULL)
-		visitor_drop(oldest, "max_login_clients: the oldest gives way");
+	if (g->visitor_count >= visitors_max(g))
+		visitor_drop(TAILQ_FIRST(&g->visitors), "max_login_clients: the oldest gives way");
 }
 
 void visitor_accept(struct gate *g, int fd, const union peer_addr *peer, bool local)

@@ -8,11 +8,13 @@
 /* The length word counts itself but not the type byte. */
 #define WHOLE_MAX (FRAME_WHOLE_MAX - 1)
 
-/* min and max bind the length word. Bounds stand where we read fixed fields ourselves, and where the
- * message has no contents: a wrong length there would put both sides out of step. Elsewhere the
- * receiving end judges the contents. */
+/* min and max bind the length word. Bounds stand where we read fixed fields ourselves, and where
+ * the message has no contents: a wrong length there would put both sides out of step. Elsewhere
+ * the receiving end judges the contents. */
 #define ROW(type, min, max, flags, name) [type] = { type, flags, min, max, name }
 
+/* A row a line. */
+/* clang-format off */
 static const struct frame_row client_rows[TYPES] = {
 	ROW('B', 4, 0, 0, "Bind"),
 	ROW('C', 4, 0, 0, "Close"),
@@ -52,6 +54,7 @@ static const struct frame_row server_rows[TYPES] = {
 	ROW('s', 4, 4, 0, "PortalSuspended"),
 	ROW('t', 4, 0, 0, "ParameterDescription"),
 };
+/* clang-format on */
 
 const struct frame_row *frame_row(enum frame_side side, char type)
 {

@@ -5,10 +5,10 @@
 #include "pgseal/wire/reader.h"
 #include "pgseal/wire/startup.h"
 
-#define HEADER      8u /* length word and code word */
-#define CANCEL_PID  4u
-#define MAJOR_MAX   1000u
-#define BLANKS      " \t\n\v\f\r"
+#define HEADER 8u /* length word and code word */
+#define CANCEL_PID 4u
+#define MAJOR_MAX 1000u
+#define BLANKS " \t\n\v\f\r"
 #define PROTOCOL_EXTENSION "_pq_."
 
 /* --- recognising a packet --- */

@@ -5,8 +5,8 @@
 #include "pgseal/wire/tracker.h"
 
 #define RING_INLINE (sizeof(((struct tracker *)0)->inline_runs) / sizeof(struct tracker_run))
-#define RING_HEAP   64u /* first size on the heap; sizes are powers of two */
-#define COUNT_MAX   ((1u << 29) - 1)
+#define RING_HEAP 64u /* first size on the heap; sizes are powers of two */
+#define COUNT_MAX ((1u << 29) - 1)
 
 enum run_kind {
 	RUN_EXT,      /* Parse, Bind, Describe, Execute, Close: each owes one terminal answer */
@@ -275,7 +275,7 @@ static enum err take_terminal(struct tracker *t, char status)
 
 static enum err take_complete(struct tracker *t, char status)
 {
-	copy_over(t, !t->copy_in); /* a server that needs no end of COPY may have left Syncs unread */
+	copy_over(t, !t->copy_in); /* one that needs no end of COPY may have left Syncs unread */
 	return take_terminal(t, status);
 }
 
@@ -335,9 +335,9 @@ static enum err take_copy_both(struct tracker *t, char status)
 	return ERR_OK;
 }
 
-/* The server ignores everything up to the next Sync, commands that owe a ReadyForQuery included. In
- * doubt this may be wrong: a ReadyForQuery then ends it. To believe that too little is owed is safe,
- * the barrier finds out; to wait for what never comes would be for ever. */
+/* The server ignores everything up to the next Sync, commands that owe a ReadyForQuery included.
+ * In doubt this may be wrong: a ReadyForQuery then ends it. To believe that too little is owed is
+ * safe, the barrier finds out; to wait for what never comes would be for ever. */
 static void skip_to_sync(struct tracker *t)
 {
 	while (t->len > 0 && front_of(t) != HEAD(RUN_SYNC))
@@ -362,7 +362,7 @@ static enum err take_error(struct tracker *t, char status)
 		t->batch_open = false; /* as good as closed: nothing of it will be answered */
 	else if (front == 0)
 		t->lost = true; /* FATAL: the server is about to close */
-	return ERR_OK; /* behind Query, FunctionCall and Sync ReadyForQuery follows */
+	return ERR_OK;          /* behind Query, FunctionCall and Sync ReadyForQuery follows */
 }
 
 static enum err take_ready(struct tracker *t, char status)
@@ -384,8 +384,8 @@ static enum err take_ready(struct tracker *t, char status)
 	return ERR_OK;
 }
 
-#define ANY     0u
-#define EXT     HEAD(RUN_EXT)
+#define ANY 0u
+#define EXT HEAD(RUN_EXT)
 #define RESULTS (HEAD(RUN_EXT) | HEAD(RUN_QUERY))
 
 static const struct answer_row {

@@ -7,10 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define REQUIRE(truth)     \
-	do {               \
-		if (!(truth)) \
-			abort();  \
+#define REQUIRE(truth)           \
+	do {                     \
+		if (!(truth))    \
+			abort(); \
 	} while (0)
 
 static void parse(const struct startup_packet *p)

@@ -100,6 +100,9 @@ struct rig_text rig_query(PGconn *conn, const char *sql);
 struct rig_text rig_scalar(PGconn *conn);
 /* The SQLSTATE of a query that must fail; "" if the connection broke without any. */
 struct rig_text rig_error(PGconn *conn, const char *sql);
+/* SQLSTATE of the first error of what was sent before, "" without one, "lost" if the connection broke
+ * without any; takes all results. */
+struct rig_text rig_outcome(PGconn *conn);
 /* Nothing comes for that long; and the opposite. */
 bool rig_stays_silent(PGconn *conn, int wait_ms);
 bool rig_wait_readable(PGconn *conn, int wait_ms);

@@ -95,15 +95,33 @@ struct rig_text rig_scalar(PGconn *conn)
 	return text;
 }
 
+struct rig_text rig_outcome(PGconn *conn)
+{
+	struct rig_text text = { "" };
+	PGresult *res;
+	bool failed = false;
+
+	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS), "no answer");
+	/* behind a FATAL libpq finds one more error: the end of the connection */
+	while ((res = PQgetResult(conn)) != NULL) {
+		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+		if (!failed && !result_ok(res))
+			text = rig_printf("%s", state != NULL ? state : "lost");
+		failed = failed || !result_ok(res);
+		PQclear(res);
+	}
+	return text;
+}
+
 struct rig_text rig_error(PGconn *conn, const char *sql)
 {
-	PGresult *res = PQexec(conn, sql);
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	struct rig_text text = rig_printf("%s", state != NULL ? state : "");
+	struct rig_text text;
 
-	cr_assert(!result_ok(res), "%s: did not fail", sql);
-	PQclear(res);
-	return text;
+	cr_assert(PQsendQuery(conn, sql), "%s: %s", sql, PQerrorMessage(conn));
+	text = rig_outcome(conn);
+	cr_assert(text.s[0] != '\0', "%s: did not fail", sql);
+	return strcmp(text.s, "lost") == 0 ? (struct rig_text){ "" } : text;
 }
 
 bool rig_wait_readable(PGconn *conn, int wait_ms)

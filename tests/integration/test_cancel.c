@@ -37,21 +37,6 @@ static void send_endless(PGconn *conn, const char *database)
 	                                    database).s, "1", RIG_PATIENCE_MS));
 }
 
-/* The outcome of what was sent: SQLSTATE, "" for success. */
-static struct rig_text outcome(PGconn *conn)
-{
-	struct rig_text state = { "" };
-	PGresult *res;
-
-	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS), "no answer");
-	while ((res = PQgetResult(conn)) != NULL) {
-		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
-			state = rig_printf("%s", PQresultErrorField(res, PG_DIAG_SQLSTATE));
-		PQclear(res);
-	}
-	return state;
-}
-
 Test(cancel, ends_the_running_query_and_the_session_goes_on)
 {
 	struct rig *rig = start("c_running", NULL, "");
@@ -59,7 +44,7 @@ Test(cancel, ends_the_running_query_and_the_session_goes_on)
 
 	send_endless(conn, "c_running");
 	frames_cancel_of(conn);
-	cr_assert_str_eq(outcome(conn).s, "57014");
+	cr_assert_str_eq(rig_outcome(conn).s, "57014");
 	cr_assert_str_eq(rig_query(conn, "SELECT 'on'").s, "on");
 	PQfinish(conn);
 	rig_stop(rig);
@@ -93,7 +78,7 @@ Test(cancel, of_a_queued_client_takes_it_out_of_the_queue)
 	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "c_queued", "cl_waiting", "1",
 	                           RIG_PATIENCE_MS));
 	frames_cancel_of(b);
-	cr_assert_str_eq(outcome(b).s, "57014");
+	cr_assert_str_eq(rig_outcome(b).s, "57014");
 	cr_assert_eq(PQtransactionStatus(b), PQTRANS_IDLE);
 	rig_exec(a, "COMMIT");
 	cr_assert_str_eq(rig_query(b, "SELECT 'on'").s, "on");
@@ -321,7 +306,7 @@ Test(cancel, during_the_poolers_own_statements_is_for_the_clients_query)
 	                           RIG_PATIENCE_MS));
 	frames_cancel_of(b);
 	freeze_end(&f);
-	cr_assert_str_eq(outcome(b).s, "57014");
+	cr_assert_str_eq(rig_outcome(b).s, "57014");
 	cr_assert_str_eq(rig_query(a, "SELECT 'a', pg_sleep(0.3)").s, "a");
 	cr_assert_str_eq(rig_query(b, "SELECT 'b', pg_sleep(0.3)").s, "b");
 	PQfinish(a);
@@ -335,12 +320,10 @@ Test(cancel, five_hundred_at_once_end_one_query_and_hurt_nobody)
 {
 	struct rig *rig = start("c_many", NULL, "pool_size=2");
 	PGconn *a = join(rig, "c_many"), *b = join(rig, "c_many");
-	PGcancel *key = PQgetCancel(a);
 	uint8_t packet[300];
 	int fds[CROWDED];
 	struct frames f;
 
-	PQfreeCancel(key);
 	frames_login(&f, rig, "alice", "c_many");
 	run_endless(&f, "c_many");
 	for (int i = 0; i < CROWDED; i++)

@@ -11,7 +11,7 @@
 #define CASES(t) (sizeof(t) / sizeof(t)[0])
 #define SILENT_MS 200
 
-#define IDENTITIES                                \
+#define IDENTITIES                                              \
 	"operator = cn:operator roles=operator console=admin\n" \
 	"rest = cn:/^([a-z]+)$/ roles=\\1\n"
 #define SETTINGS "workers = 2\n"

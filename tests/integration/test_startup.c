@@ -362,7 +362,7 @@ Test(startup, names_of_the_client_cannot_forge_log_lines)
 	struct guest_answer answer = try_names("al\nice\" evil=\"1", "app");
 
 	cr_assert_str_eq(answer.sqlstate, "28000");
-	cr_assert(rig_wait_log(rig, "refused: .*al\\\\(n|x0a)ice\\\\\" evil", RIG_PATIENCE_MS));
+	cr_assert(rig_wait_log(rig, "refused: .*al\\\\x0aice\\\\x22 evil", RIG_PATIENCE_MS));
 	cr_assert_not(rig_log_contains(rig, "^ice"));
 }
 

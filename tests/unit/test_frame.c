@@ -15,8 +15,10 @@ Test(frame, exactly_the_messages_of_a_session_are_known)
 		bool from_client = type != 0 && strchr(client_types, type) != NULL;
 		bool from_server = type != 0 && strchr(server_types, type) != NULL;
 
-		cr_expect_eq(frame_row(FRAME_FROM_CLIENT, (char)type) != NULL, from_client, "%d", type);
-		cr_expect_eq(frame_row(FRAME_FROM_SERVER, (char)type) != NULL, from_server, "%d", type);
+		cr_expect_eq(frame_row(FRAME_FROM_CLIENT, (char)type) != NULL, from_client, "%d",
+		             type);
+		cr_expect_eq(frame_row(FRAME_FROM_SERVER, (char)type) != NULL, from_server, "%d",
+		             type);
 	}
 }
 
@@ -32,7 +34,8 @@ Test(frame, rows_make_sense)
 			cr_expect(row->min >= 4, "%s", row->name);
 			cr_expect(row->max == 0 || row->max >= row->min, "%s", row->name);
 			if (row->flags & FRAME_WHOLE)
-				cr_expect(row->max != 0 && row->max < FRAME_WHOLE_MAX, "%s", row->name);
+				cr_expect(row->max != 0 && row->max < FRAME_WHOLE_MAX, "%s",
+				          row->name);
 		}
 	}
 }
@@ -59,7 +62,8 @@ static const struct peek_case peek_cases[] = {
 	{ "a password in a session", FRAME_FROM_CLIENT, 'p', 8, MAX_SIZE, ERR_WIRE_TYPE },
 	{ "authentication in a session", FRAME_FROM_SERVER, 'R', 8, MAX_SIZE, ERR_WIRE_TYPE },
 	{ "a key in a session", FRAME_FROM_SERVER, 'K', 12, MAX_SIZE, ERR_WIRE_TYPE },
-	{ "a wrong type is told before a wrong length", FRAME_FROM_CLIENT, '!', 0, 16, ERR_WIRE_TYPE },
+	{ "a wrong type is told before a wrong length", FRAME_FROM_CLIENT, '!', 0, 16,
+	  ERR_WIRE_TYPE },
 	{ "a server's message from a client", FRAME_FROM_CLIENT, 'Z', 5, MAX_SIZE, ERR_WIRE_TYPE },
 	{ "Sync", FRAME_FROM_CLIENT, 'S', 4, MAX_SIZE, ERR_OK },
 	{ "Sync with contents", FRAME_FROM_CLIENT, 'S', 5, MAX_SIZE, ERR_WIRE_LIMIT },
@@ -93,7 +97,8 @@ Test(frame, header_alone_decides)
 		enum frame_next next;
 
 		put_header(header, c->type, c->length);
-		next = frame_peek(c->side, (struct bytes){ header, sizeof(header) }, c->max_size, &f, &why);
+		next = frame_peek(c->side, (struct bytes){ header, sizeof(header) }, c->max_size,
+		                  &f, &why);
 		cr_expect_eq(next, c->want == ERR_OK ? FRAME_READY : FRAME_BAD, "%s", c->what);
 		cr_expect_eq(why, c->want, "%s: %s", c->what, err_text(why));
 		if (next == FRAME_READY) {
@@ -110,7 +115,8 @@ Test(frame, less_than_a_header_is_waited_for)
 	struct frame f;
 
 	for (size_t len = 0; len < FRAME_HEADER; len++) {
-		cr_expect_eq(frame_peek(FRAME_FROM_CLIENT, (struct bytes){ bad, len }, MAX_SIZE, &f, &why),
+		cr_expect_eq(frame_peek(FRAME_FROM_CLIENT, (struct bytes){ bad, len }, MAX_SIZE, &f,
+		                        &why),
 		             FRAME_MORE);
 	}
 	cr_expect_eq(why, ERR_OK);

@@ -3,8 +3,11 @@
 
 #include "pgseal/wire/message.h"
 
-#define LIT(s)   ((struct bytes){ (const uint8_t *)(s), sizeof(s) - 1 })
-#define SPAN(s)  { (const uint8_t *)(s), sizeof(s) - 1 } /* in tables */
+#define LIT(s) ((struct bytes){ (const uint8_t *)(s), sizeof(s) - 1 })
+#define SPAN(s)                                     \
+	{                                           \
+		(const uint8_t *)(s), sizeof(s) - 1 \
+	} /* in tables */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What a writer wrote, and nothing else; frees. */
@@ -29,8 +32,9 @@ Test(message, error_with_all_fields)
 	                                             .message = "m",
 	                                             .detail = "d",
 	                                             .hint = "h" });
-	expect_written(&b, &w, LIT("E\0\0\0\x2b"
-	                           "SFATAL\0VFATAL\0C57P01\0Mm\0Dd\0Hh\0Rpgseal\0\0"));
+	expect_written(&b, &w,
+	               LIT("E\0\0\0\x2b"
+	                   "SFATAL\0VFATAL\0C57P01\0Mm\0Dd\0Hh\0Rpgseal\0\0"));
 }
 
 Test(message, missing_fields_are_left_out)
@@ -38,9 +42,11 @@ Test(message, missing_fields_are_left_out)
 	struct buf b = { 0 };
 	struct writer w = writer_to(&b);
 
-	message_write_error(&w, 'N', &(struct message_error){ .severity = "NOTICE", .message = "" });
-	expect_written(&b, &w, LIT("N\0\0\0\x1f"
-	                           "SNOTICE\0VNOTICE\0M\0Rpgseal\0\0"));
+	message_write_error(&w, 'N',
+	                    &(struct message_error){ .severity = "NOTICE", .message = "" });
+	expect_written(&b, &w,
+	               LIT("N\0\0\0\x1f"
+	                   "SNOTICE\0VNOTICE\0M\0Rpgseal\0\0"));
 }
 
 struct error_case {
@@ -54,14 +60,11 @@ static const struct error_case error_cases[] = {
 	{ "all fields, unknown ones among them",
 	  SPAN("SFEHLER\0VERROR\0C42601\0Msyntax\0Ddetail\0Hhint\0P7\0?x\0\0"),
 	  ERR_OK,
-	  { SPAN("ERROR"),
-	    SPAN("42601"),
-	    SPAN("syntax"),
-	    SPAN("detail"),
-	    SPAN("hint") } },
-	{ "V before S", SPAN("VERROR\0SFEHLER\0\0"), ERR_OK,
-	  { .severity = SPAN("ERROR") } },
-	{ "an old server knows no V", SPAN("SERROR\0Mm\0\0"), ERR_OK,
+	  { SPAN("ERROR"), SPAN("42601"), SPAN("syntax"), SPAN("detail"), SPAN("hint") } },
+	{ "V before S", SPAN("VERROR\0SFEHLER\0\0"), ERR_OK, { .severity = SPAN("ERROR") } },
+	{ "an old server knows no V",
+	  SPAN("SERROR\0Mm\0\0"),
+	  ERR_OK,
 	  { .severity = SPAN("ERROR"), .message = SPAN("m") } },
 	{ "no SQLSTATE, empty fields", SPAN("S\0M\0\0"), ERR_OK, { .message.len = 0 } },
 	{ "no fields", SPAN("\0"), ERR_OK, { .message.len = 0 } },
@@ -107,9 +110,9 @@ Test(message, what_we_write_we_can_read)
 	struct writer w = writer_to(&b);
 	struct message_error_view v;
 
-	message_write_error(&w, 'E',
-	                    &(struct message_error){ "ERROR", SQLSTATE_PROTOCOL_VIOLATION, "no", NULL,
-	                                             "ask" });
+	message_write_error(
+		&w, 'E',
+		&(struct message_error){ "ERROR", SQLSTATE_PROTOCOL_VIOLATION, "no", NULL, "ask" });
 	cr_assert_eq(writer_status(&w), ERR_OK);
 	cr_assert_eq(message_read_error((struct bytes){ b.at + 5, b.len - 5 }, &v), ERR_OK);
 	cr_assert(bytes_equal(v.sqlstate, bytes_of(SQLSTATE_PROTOCOL_VIOLATION)));
@@ -129,10 +132,11 @@ Test(message, greeting)
 	message_write_parameter(&w, "TimeZone", "");
 	message_write_key(&w, 0x01020304, LIT("\xff\0\x7f\x80"));
 	message_write_ready(&w, 'I');
-	expect_written(&b, &w, LIT("R\0\0\0\x08\0\0\0\0"
-	                           "S\0\0\0\x0eTimeZone\0\0"
-	                           "K\0\0\0\x0c\x01\x02\x03\x04\xff\0\x7f\x80"
-	                           "Z\0\0\0\x05I"));
+	expect_written(&b, &w,
+	               LIT("R\0\0\0\x08\0\0\0\0"
+	                   "S\0\0\0\x0eTimeZone\0\0"
+	                   "K\0\0\0\x0c\x01\x02\x03\x04\xff\0\x7f\x80"
+	                   "Z\0\0\0\x05I"));
 }
 
 Test(message, negotiate_tells_the_whole_version)
@@ -143,8 +147,9 @@ Test(message, negotiate_tells_the_whole_version)
 
 	message_write_negotiate(&w, 3 << 16 | 2, options, 2);
 	message_write_negotiate(&w, 3 << 16, NULL, 0);
-	expect_written(&b, &w, LIT("v\0\0\0\x1a\0\x03\0\x02\0\0\0\x02_pq_.x\0_pq_.y\0"
-	                           "v\0\0\0\x0c\0\x03\0\0\0\0\0\0"));
+	expect_written(&b, &w,
+	               LIT("v\0\0\0\x1a\0\x03\0\x02\0\0\0\x02_pq_.x\0_pq_.y\0"
+	                   "v\0\0\0\x0c\0\x03\0\0\0\0\0\0"));
 }
 
 struct parameter_case {
@@ -168,7 +173,8 @@ Test(message, parameter_is_taken_apart)
 		const struct parameter_case *c = &parameter_cases[i];
 		struct bytes name = { NULL, 77 }, value = { NULL, 77 };
 
-		cr_expect_eq(message_read_parameter(c->body, &name, &value), c->want, "%s", c->what);
+		cr_expect_eq(message_read_parameter(c->body, &name, &value), c->want, "%s",
+		             c->what);
 		cr_expect_eq(name.len, c->want == ERR_OK ? 1 : 77, "%s", c->what);
 	}
 }
@@ -182,8 +188,9 @@ Test(message, query_and_completion)
 
 	message_write_query(&w, "select 1");
 	message_write_command_complete(&w, "SHOW");
-	expect_written(&b, &w, LIT("Q\0\0\0\x0dselect 1\0"
-	                           "C\0\0\0\x09SHOW\0"));
+	expect_written(&b, &w,
+	               LIT("Q\0\0\0\x0dselect 1\0"
+	                   "C\0\0\0\x09SHOW\0"));
 }
 
 Test(message, rows_of_text)
@@ -195,11 +202,12 @@ Test(message, rows_of_text)
 
 	message_write_row_description(&w, cols, 3);
 	message_write_data_row(&w, values, 3);
-	expect_written(&b, &w, LIT("T\0\0\0\x42\0\x03"
-	                           "n\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0"
-	                           "t\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"
-	                           "b\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0"
-	                           "D\0\0\0\x14\0\x03\0\0\0\x02-7\xff\xff\xff\xff\0\0\0\0"));
+	expect_written(&b, &w,
+	               LIT("T\0\0\0\x42\0\x03"
+	                   "n\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0"
+	                   "t\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0"
+	                   "b\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0"
+	                   "D\0\0\0\x14\0\x03\0\0\0\x02-7\xff\xff\xff\xff\0\0\0\0"));
 }
 
 Test(message, no_columns)

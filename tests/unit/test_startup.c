@@ -5,7 +5,10 @@
 #include "pgseal/wire/startup.h"
 #include "pgseal/wire/writer.h"
 
-#define SPAN(s)  { (const uint8_t *)(s), sizeof(s) - 1 } /* in tables */
+#define SPAN(s)                                     \
+	{                                           \
+		(const uint8_t *)(s), sizeof(s) - 1 \
+	} /* in tables */
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* --- recognising --- */
@@ -19,23 +22,26 @@ struct peek_case {
 };
 
 static const struct peek_case peek_cases[] = {
-	{ "SSLRequest", SPAN("\0\0\0\x08\x04\xd2\x16\x2f"), STARTUP_PACKET, STARTUP_SSL_REQUEST, 8 },
+	{ "SSLRequest", SPAN("\0\0\0\x08\x04\xd2\x16\x2f"), STARTUP_PACKET, STARTUP_SSL_REQUEST,
+	  8 },
 	{ "SSLRequest with bytes behind it", SPAN("\0\0\0\x08\x04\xd2\x16\x2fQ"), STARTUP_PACKET,
 	  STARTUP_SSL_REQUEST, 8 },
 	{ "SSLRequest of length 9", SPAN("\0\0\0\x09\x04\xd2\x16\x2fQ"), STARTUP_BAD, 0, 0 },
-	{ "GSSENCRequest", SPAN("\0\0\0\x08\x04\xd2\x16\x30"), STARTUP_PACKET, STARTUP_GSSENC_REQUEST,
-	  8 },
+	{ "GSSENCRequest", SPAN("\0\0\0\x08\x04\xd2\x16\x30"), STARTUP_PACKET,
+	  STARTUP_GSSENC_REQUEST, 8 },
 	{ "GSSENCRequest of length 12", SPAN("\0\0\0\x0c\x04\xd2\x16\x30"), STARTUP_BAD, 0, 0 },
 	{ "CancelRequest", SPAN("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\1abcd"), STARTUP_PACKET,
 	  STARTUP_CANCEL, 16 },
-	{ "CancelRequest, secret of 3 bytes", SPAN("\0\0\0\x0f\x04\xd2\x16\x2e"), STARTUP_BAD, 0, 0 },
+	{ "CancelRequest, secret of 3 bytes", SPAN("\0\0\0\x0f\x04\xd2\x16\x2e"), STARTUP_BAD, 0,
+	  0 },
 	{ "CancelRequest, no secret", SPAN("\0\0\0\x0c\x04\xd2\x16\x2e"), STARTUP_BAD, 0, 0 },
 	{ "CancelRequest, empty", SPAN("\0\0\0\x08\x04\xd2\x16\x2e"), STARTUP_BAD, 0, 0 },
-	{ "CancelRequest, secret of 256 bytes", SPAN("\0\0\x01\x0c\x04\xd2\x16\x2e"), STARTUP_MORE, 0,
+	{ "CancelRequest, secret of 256 bytes", SPAN("\0\0\x01\x0c\x04\xd2\x16\x2e"), STARTUP_MORE,
+	  0, 0 },
+	{ "CancelRequest, secret of 257 bytes", SPAN("\0\0\x01\x0d\x04\xd2\x16\x2e"), STARTUP_BAD,
+	  0, 0 },
+	{ "CancelRequest announcing 2 GB", SPAN("\x7f\xff\xff\xff\x04\xd2\x16\x2e"), STARTUP_BAD, 0,
 	  0 },
-	{ "CancelRequest, secret of 257 bytes", SPAN("\0\0\x01\x0d\x04\xd2\x16\x2e"), STARTUP_BAD, 0,
-	  0 },
-	{ "CancelRequest announcing 2 GB", SPAN("\x7f\xff\xff\xff\x04\xd2\x16\x2e"), STARTUP_BAD, 0, 0 },
 	{ "1234.5681", SPAN("\0\0\0\x08\x04\xd2\x16\x31"), STARTUP_BAD, 0, 0 },
 	{ "protocol 3.0, empty", SPAN("\0\0\0\x08\0\3\0\0"), STARTUP_PACKET, STARTUP_SESSION, 8 },
 	{ "protocol 3.9999", SPAN("\0\0\0\x09\0\3\x27\x0f\0"), STARTUP_PACKET, STARTUP_SESSION, 9 },
@@ -100,12 +106,9 @@ struct cancel_case {
 };
 
 static const struct cancel_case cancel_cases[] = {
-	{ "no process id", 3, ERR_WIRE_SHORT },
-	{ "no secret", 4, ERR_WIRE_SHORT },
-	{ "secret of 3 bytes", 7, ERR_WIRE_SHORT },
-	{ "secret of 4 bytes", 8, ERR_OK },
-	{ "secret of 32 bytes", 36, ERR_OK },
-	{ "secret of 256 bytes", 260, ERR_OK },
+	{ "no process id", 3, ERR_WIRE_SHORT },         { "no secret", 4, ERR_WIRE_SHORT },
+	{ "secret of 3 bytes", 7, ERR_WIRE_SHORT },     { "secret of 4 bytes", 8, ERR_OK },
+	{ "secret of 32 bytes", 36, ERR_OK },           { "secret of 256 bytes", 260, ERR_OK },
 	{ "secret of 257 bytes", 261, ERR_WIRE_LIMIT },
 };
 
@@ -120,7 +123,8 @@ Test(startup, cancel_secret_length)
 
 		cr_expect_eq(startup_cancel(&p, &key), c->want, "%s", c->what);
 		cr_expect_eq(key.pid, c->want == ERR_OK ? 0x01020304 : 0, "%s", c->what);
-		cr_expect_eq(key.secret.len, c->want == ERR_OK ? c->body_len - 4 : 0, "%s", c->what);
+		cr_expect_eq(key.secret.len, c->want == ERR_OK ? c->body_len - 4 : 0, "%s",
+		             c->what);
 	}
 }
 
@@ -149,8 +153,8 @@ static struct errbuf shown(const struct startup *s)
 	at += (size_t)snprintf(t.text, sizeof(t.text), "%s/%s/%s", s->user, s->database,
 	                       s->replication == NULL ? "-" : s->replication);
 	for (size_t i = 0; i < s->param_count; i++) {
-		at += (size_t)snprintf(t.text + at, sizeof(t.text) - at, " %s=%s", s->params[i].name,
-		                       s->params[i].value);
+		at += (size_t)snprintf(t.text + at, sizeof(t.text) - at, " %s=%s",
+		                       s->params[i].name, s->params[i].value);
 	}
 	for (size_t i = 0; i < s->unknown_count; i++) {
 		at += (size_t)snprintf(t.text + at, sizeof(t.text) - at, " !%s",
@@ -172,7 +176,8 @@ static void parse_all(const struct parse_case *c, size_t n)
 		struct startup s = { 0 };
 		enum err rc = parse(c->body, &s, &why);
 
-		cr_expect_eq(rc, c->want == NULL ? ERR_WIRE_FORMAT : ERR_OK, "%s: %s", c->what, why.text);
+		cr_expect_eq(rc, c->want == NULL ? ERR_WIRE_FORMAT : ERR_OK, "%s: %s", c->what,
+		             why.text);
 		cr_expect_eq(why.text[0] == '\0', c->want != NULL, "%s", c->what);
 		if (c->want != NULL && rc == ERR_OK)
 			cr_expect_str_eq(shown(&s).text, c->want, "%s", c->what);
@@ -191,14 +196,14 @@ Test(startup, message_is_taken_apart)
 		{ "empty database is the user's", SPAN("user\0a\0database\0\0\0"), "a/a/-" },
 		{ "settings", SPAN("user\0a\0TimeZone\0UTC\0application_name\0\0\0"),
 		  "a/a/- TimeZone=UTC application_name=" },
-		{ "replication as the client says it",
-		  SPAN("user\0a\0replication\0database\0\0"), "a/a/database" },
+		{ "replication as the client says it", SPAN("user\0a\0replication\0database\0\0"),
+		  "a/a/database" },
 		{ "replication off", SPAN("user\0a\0replication\0false\0\0"), "a/a/false" },
 		{ "replication empty", SPAN("user\0a\0replication\0\0\0"), "a/a/" },
 		{ "later user and database win",
 		  SPAN("user\0a\0user\0b\0database\0c\0database\0d\0\0"), "b/d/-" },
-		{ "later setting wins, in any case", SPAN("user\0a\0x.y\0001\0z\0002\0X.Y\0003\0\0"),
-		  "a/a/- X.Y=3 z=2" },
+		{ "later setting wins, in any case",
+		  SPAN("user\0a\0x.y\0001\0z\0002\0X.Y\0003\0\0"), "a/a/- X.Y=3 z=2" },
 		{ "names of fields in other case are settings", SPAN("user\0a\0User\0b\0\0"),
 		  "a/a/- User=b" },
 		{ "protocol extensions", SPAN("user\0a\0_pq_.x\0001\0_pq_.\0\0_pq_y\0001\0\0"),
@@ -256,8 +261,8 @@ Test(startup, options_are_settings)
 		{ "plus and percent are themselves", OPTIONS("-c a=b+c%20d"), "a/a/- a=b+c%20d" },
 		{ "quotes are themselves", OPTIONS("-c a='b'"), "a/a/- a='b'" },
 		{ "later wins", OPTIONS("-c a=1 -c A=2"), "a/a/- A=2" },
-		{ "the packet's own wins, before", SPAN("user\0a\0a\0001\0options\0-c a=2 -c b=3\0\0"),
-		  "a/a/- a=1 b=3" },
+		{ "the packet's own wins, before",
+		  SPAN("user\0a\0a\0001\0options\0-c a=2 -c b=3\0\0"), "a/a/- a=1 b=3" },
 		{ "the packet's own wins, behind", SPAN("user\0a\0options\0-c A=2\0a\0001\0\0"),
 		  "a/a/- a=1" },
 		{ "later options win", SPAN("user\0a\0options\0-c a=1\0options\0-c b=2\0\0"),

@@ -127,7 +127,8 @@ Test(tracker, extended_protocol)
 		{ "empty statement", ">PBES <12IZI =i" },
 		{ "no Sync yet", ">PBE <12C =bq >S =o <ZI =i" },
 		{ "Flush holds the server", ">PDH <1tT =bq >BES <2CZI =i" },
-		{ "row limit: suspended, then another Execute", ">PBEH <12DDs =bq >E <DC =b >S <ZI =i" },
+		{ "row limit: suspended, then another Execute",
+		  ">PBEH <12DDs =bq >E <DC =b >S <ZI =i" },
 		{ "row limit in a transaction block", ">PBES <12sZT =bq >ES <DsZT =b >ES <CZT =b" },
 		{ "three Syncs in flight", ">PBESPBESPBES <12CZI =b <12CZI =b <12CZI =i" },
 		{ "only Syncs", ">SSS <ZI =b <ZI =b <ZI =i" },
@@ -149,7 +150,8 @@ Test(tracker, errors_skip_to_sync)
 		{ "at Execute", ">PBES <12E =b <ZI =i" },
 		{ "before Sync is sent", ">PBE <E =bq >S =o <ZI =i" },
 		{ "more of the batch behind the error", ">P <E =bq >BDECH =bq >S <ZI =i" },
-		{ "all answered, then an error without Sync", ">P <1 =q <E =b >BE =q >S =o <ZI =i" },
+		{ "all answered, then an error without Sync",
+		  ">P <1 =q <E =b >BE =q >S =o <ZI =i" },
 		{ "the first of three batches", ">PBESPBESPBES <1E =b <ZI =b <12CZI =b <12CZI =i" },
 		{ "the second of three batches", ">PBESPBESPBES <12CZI <12E =b <ZI =b <12CZI =i" },
 		{ "each of three batches", ">PBESPBESPBES <EZI <EZI =b <EZI =i" },
@@ -187,7 +189,8 @@ Test(tracker, copy_in_by_query)
 		{ "early Sync is ignored", ">QS <G >dc <CZI =i" },
 		{ "early Sync behind no COPY is answered", ">QS <CZI =b <ZI =i" },
 		{ "Sync behind the end counts", ">Q <G >dcS <CZI =b <ZI =i" },
-		{ "server fails while the client streams", ">Q <G >ddd <E =b >d <ZI =i ~d ~d ~c =i" },
+		{ "server fails while the client streams",
+		  ">Q <G >ddd <E =b >d <ZI =i ~d ~d ~c =i" },
 		{ "late CopyFail", ">Q <G >d <EZI =i ~f =i >Q <CZI =i" },
 		{ "late end while the error travels", ">Q <G >d <E >dc =b <ZI =i ~c" },
 		{ "late data in a transaction block", ">Q <CZT >Q <G >d <EZE =b ~d ~c >Q <CZI =i" },
@@ -229,7 +232,8 @@ Test(tracker, copy_doubt)
 		  ">PBES <12G >dcSPBES <E <ZI <ZI <12C =b <ZI =w ^ =i" },
 		{ "simple COPY", ">Q <G >dSc <E =bo <ZI =w <ZI =w ^ =i" },
 		{ "no doubt when it ended well", ">Q <G >dSSc <C <ZI =i" },
-		{ "in a transaction block no barrier yet", ">QQ <CZTCZT >Q <G >SdcQ <EZE =b <CZI =w ^ =i" },
+		{ "in a transaction block no barrier yet",
+		  ">QQ <CZTCZT >Q <G >SdcQ <EZE =b <CZI =w ^ =i" },
 		{ "answers are not refused in doubt", ">Q <G >S <EZI =w <TDC12snZI =w ^ =i" },
 		{ "a batch is not asked about", ">Q <G >S <EZI =w >P =b <1 =bqd >S <ZI =w ^ =i" },
 		{ "COPY in doubt loses the server", ">QQ <CZI <G >S <EZI =w >Q <G =l >dc <CZI =b" },
@@ -365,7 +369,8 @@ Test(tracker, ring_wraps)
 			cr_assert_eq(tracker_from_client(&t, *c, &what), ERR_OK);
 		for (size_t i = 0; i < turns; i++) {
 			cr_assert_eq(tracker_from_server(&t, 'Z', 'I'), ERR_OK);
-			cr_assert_eq(tracker_from_client(&t, i % 2 == 0 ? 'Q' : 'S', &what), ERR_OK);
+			cr_assert_eq(tracker_from_client(&t, i % 2 == 0 ? 'Q' : 'S', &what),
+			             ERR_OK);
 		}
 		for (int i = 0; i < 4; i++) {
 			cr_assert(!tracker_idle(&t));

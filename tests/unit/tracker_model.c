@@ -3,7 +3,7 @@
 #include "unit/tracker_model.h"
 
 #define END_TRANSACTION 'r' /* a Query that the backend takes for ROLLBACK */
-#define BARRIER         'b' /* a Query of the pool's; its answer is led by its name */
+#define BARRIER 'b'         /* a Query of the pool's; its answer is led by its name */
 
 static unsigned roll(struct model *m, unsigned n)
 {

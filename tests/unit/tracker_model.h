@@ -1,6 +1,6 @@
 /* A small PostgreSQL for the tracker: reads a client's messages in order, answers as the real one
- * does (skips to Sync behind an error, ignores Sync and Flush inside COPY), and lets the tracker see
- * the answers at any later time. What it really owes is compared with what the tracker believes. */
+ * does (skips to Sync behind an error, ignores Sync and Flush inside COPY), and lets the tracker
+ * see the answers at any later time. What it really owes is compared with what the tracker believes. */
 #ifndef PGSEAL_TESTS_TRACKER_MODEL_H
 #define PGSEAL_TESTS_TRACKER_MODEL_H
 
@@ -26,7 +26,7 @@ struct model {
 	struct tracker tracker;
 	struct model_dice *dice;
 	struct model_queue in;  /* sent, not yet read by the backend */
-	struct model_queue out; /* answered, not yet seen by the tracker; 'Z' is followed by status */
+	struct model_queue out; /* answered, not yet seen by the tracker; status behind 'Z' */
 	/* the backend */
 	bool dead, copying, skipping, extended, batch;
 	unsigned statements; /* of the running Query, still to come behind the COPY */

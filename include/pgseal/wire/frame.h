@@ -7,8 +7,8 @@
 
 #include "pgseal/base/bytes.h"
 
-#define FRAME_HEADER 5          /* type byte and length word */
-#define FRAME_WHOLE_MAX 65536u  /* most that a message we must see whole may hold, header included */
+#define FRAME_HEADER 5         /* type byte and length word */
+#define FRAME_WHOLE_MAX 65536u /* most that a message we must see whole may hold, header included */
 
 enum frame_side { FRAME_FROM_CLIENT, FRAME_FROM_SERVER };
 
@@ -31,13 +31,13 @@ const struct frame_row *frame_row(enum frame_side side, char type);
 
 struct frame {
 	const struct frame_row *row;
-	size_t size;          /* whole message, header included; at least FRAME_HEADER */
+	size_t size; /* whole message, header included; at least FRAME_HEADER */
 };
 
 enum frame_next {
 	FRAME_MORE,  /* fewer than FRAME_HEADER bytes: come back with more */
 	FRAME_READY, /* *out is filled; the body may still be incomplete */
-	FRAME_BAD,   /* *why_bad tells: ERR_WIRE_TYPE, ERR_WIRE_LIMIT, ERR_WIRE_SHORT (length below the row's) */
+	FRAME_BAD,   /* *why_bad tells: ERR_WIRE_TYPE, ERR_WIRE_LIMIT, ERR_WIRE_SHORT (below min) */
 };
 /* Look at the header at the front of b. max_size: largest whole message, bytes. */
 enum frame_next frame_peek(enum frame_side side, struct bytes b, size_t max_size, struct frame *out,

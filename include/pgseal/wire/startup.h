@@ -8,9 +8,9 @@
 
 #include "pgseal/base/bytes.h"
 
-#define STARTUP_MAX 10000u /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+#define STARTUP_MAX 10000u      /* PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
 #define STARTUP_PARAMS_MAX 256u /* names in one packet, and settings in one "options" */
-#define STARTUP_NAME_MAX 63u /* bytes of a role or database name: PostgreSQL's NAMEDATALEN - 1 */
+#define STARTUP_NAME_MAX 63u    /* bytes of a role or database name: PostgreSQL's NAMEDATALEN - 1 */
 #define WIRE_PROTOCOL(major, minor) (((uint32_t)(major) << 16) | (minor))
 #define WIRE_PROTOCOL_3_0 WIRE_PROTOCOL(3, 0)
 #define WIRE_PROTOCOL_3_2 WIRE_PROTOCOL(3, 2)
@@ -27,7 +27,7 @@ enum startup_kind {
 enum startup_next {
 	STARTUP_MORE,   /* not complete yet */
 	STARTUP_PACKET, /* *out is filled */
-	STARTUP_BAD,    /* not PostgreSQL at all, or a length that no packet of that kind can have */
+	STARTUP_BAD, /* not PostgreSQL at all, or a length that no packet of that kind can have */
 };
 
 struct startup_packet {
@@ -59,15 +59,15 @@ struct startup_param {
 
 /* A StartupMessage taken apart. Owns its memory; startup_free. */
 struct startup {
-	uint32_t version;     /* as asked */
-	const char *user;     /* never NULL, never empty */
-	const char *database; /* never NULL; the user's name when the client named none or "" */
-	const char *replication;             /* NULL: not asked; the client's word otherwise */
-	struct startup_param *params;        /* all others, "options" resolved into -c settings */
+	uint32_t version;        /* as asked */
+	const char *user;        /* never NULL, never empty */
+	const char *database;    /* never NULL; the user's name when the client named none or "" */
+	const char *replication; /* NULL: not asked; the client's word otherwise */
+	struct startup_param *params; /* all others, "options" resolved into -c settings */
 	size_t param_count;
-	const char **unknown_options;        /* names beginning with "_pq_." */
+	const char **unknown_options; /* names beginning with "_pq_." */
 	size_t unknown_count;
-	char *text;                          /* storage */
+	char *text; /* storage */
 };
 
 /* Takes a STARTUP_SESSION packet apart. Later duplicates win, as in PostgreSQL. Refuses: no user,
@@ -76,8 +76,8 @@ struct startup {
  * (all ERR_WIRE_FORMAT), out of memory.
  * *why is fit for the client. Versions other than 3.x are the caller's business: call only for 3.x.
  * options: "-c a=b", "-ca=b", "--a=b", "--a-b=c" (dashes become underscores), a backslash takes the
- * next character as it is; any other flag is refused. A setting that the packet names itself wins over
- * the same in options; names of settings are compared without regard to case. */
+ * next character as it is; any other flag is refused. A setting that the packet names itself wins
+ * over the same in options; names of settings are compared without regard to case. */
 enum err startup_parse(const struct startup_packet *p, struct startup *out,
                        struct errbuf *why) MUST_CHECK;
 void startup_free(struct startup *s);

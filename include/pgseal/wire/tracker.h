@@ -22,28 +22,29 @@ struct tracker_run {
 
 struct tracker {
 	struct tracker_run inline_runs[4];
-	struct tracker_run *runs;   /* NULL: inline_runs is the ring; owned */
+	struct tracker_run *runs; /* NULL: inline_runs is the ring; owned */
 	uint32_t head, len, cap;
-	uint32_t dropped_syncs;     /* Syncs the server may have swallowed during this COPY */
-	char status;                /* of the last ReadyForQuery: 'I', 'T', 'E' */
-	bool batch_open;            /* extended messages sent, no Sync behind them yet */
-	bool skipping;              /* an error: the server ignores all until a Sync not yet sent */
-	bool copy_in;               /* server reads CopyData; the client has not ended it */
-	bool copy_active;           /* between Copy*Response and its CommandComplete or error */
-	bool doubtful;              /* the number of ReadyForQuery to come is not certain */
-	bool lost;                  /* rules broken inside COPY, COPY while doubtful, CopyBoth, or an
-	                             * error that answers nothing: never lend this server */
+	uint32_t dropped_syncs; /* Syncs the server may have swallowed during this COPY */
+	char status;            /* of the last ReadyForQuery: 'I', 'T', 'E' */
+	bool batch_open;        /* extended messages sent, no Sync behind them yet */
+	bool skipping;          /* an error: the server ignores all until a Sync not yet sent */
+	bool copy_in;           /* server reads CopyData; the client has not ended it */
+	bool copy_active;       /* between Copy*Response and its CommandComplete or error */
+	bool doubtful;          /* the number of ReadyForQuery to come is not certain */
+	bool lost;              /* rules broken inside COPY, COPY while doubtful, CopyBoth, or an
+	                         * error that answers nothing: never lend this server */
 };
 
 void tracker_init(struct tracker *t); /* as behind a fresh ReadyForQuery 'I' */
 void tracker_fini(struct tracker *t); /* frees; init again before further use */
 
 enum tracker_client {
-	TRACK_FORWARD,  /* send it to the server */
-	TRACK_SWALLOW,  /* late CopyData/CopyDone/CopyFail behind a finished COPY: drop it */
-	TRACK_LEAVE,    /* Terminate */
+	TRACK_FORWARD, /* send it to the server */
+	TRACK_SWALLOW, /* late CopyData/CopyDone/CopyFail behind a finished COPY: drop it */
+	TRACK_LEAVE,   /* Terminate */
 };
-/* A message of this type from the client is about to be forwarded. ERR_NO_MEMORY changes nothing. */
+/* A message of this type from the client is about to be forwarded. ERR_NO_MEMORY changes nothing,
+ * ERR_WIRE_TYPE: no message of a session. */
 enum err tracker_from_client(struct tracker *t, char type, enum tracker_client *out) MUST_CHECK;
 
 /* Would this message need a server? false for late COPY messages, for Flush with nothing open (a
@@ -63,8 +64,8 @@ bool tracker_quiet(const struct tracker *t);
 /* As quiet, and only doubt stands between it and idle: ask the server with a barrier, a Sync and
  * behind it a Query whose answer cannot be mistaken for anything else. (The Sync, because in doubt
  * the server may even be ignoring everything up to one; its own answer proves nothing.) The barrier
- * does not go through tracker_from_client, and until it is answered nothing of the client's may; all
- * that the server sends, answers to the barrier included, goes through tracker_from_server. */
+ * does not go through tracker_from_client, and until it is answered nothing of the client's may;
+ * all that the server sends, answers to the barrier included, goes through tracker_from_server. */
 bool tracker_wants_barrier(const struct tracker *t);
 /* The barrier's ReadyForQuery came, and tracker_from_server has seen it: nothing is owed. */
 void tracker_barrier_passed(struct tracker *t);

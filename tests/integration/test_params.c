@@ -1,0 +1,224 @@
+/* Session parameters: clients share a server, and each has its own. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/crowd.h"
+#include "tests/integration/frames.h"
+#include "tests/integration/rig_priv.h"
+
+TestSuite(params, .timeout = 60);
+
+static struct rig *rig;
+
+static void start(const char *database)
+{
+	crowd_database(database);
+	rig = rig_start("workers = 2\n", crowd_entry(database, "pool_size=1").s, NULL);
+}
+
+static PGconn *join(const char *database, const char *extra)
+{
+	return rig_connect(rig, rig_printf("dbname=%s %s", database, extra).s);
+}
+
+static void finish(PGconn *a, PGconn *b)
+{
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
+static void shows(PGconn *conn, const char *name, const char *value)
+{
+	cr_assert_str_eq(rig_query(conn, rig_printf("SHOW %s", name).s).s, value, "%s", name);
+}
+
+Test(params, of_the_startup_are_each_clients_own)
+{
+	static const char *const names[] = { "TimeZone", "application_name", "DateStyle",
+		"client_encoding", "search_path", "work_mem" };
+	static const char *const values[2][6] = {
+		{ "Asia/Tokyo", "first", "ISO, DMY", "LATIN1", "one, two", "1MB" },
+		{ "America/Lima", "second", "SQL, MDY", "UTF8", "three", "2MB" },
+	};
+	PGconn *conns[2];
+	struct rig_text pid[2];
+
+	start("q_own");
+	for (int i = 0; i < 2; i++)
+		conns[i] = join("q_own", rig_printf(
+			"application_name=%s client_encoding=%s options='-c TimeZone=%s -c DateStyle=%s "
+			"-c search_path=%s --work-mem=%s'", values[i][1], values[i][3], values[i][0],
+			i == 0 ? "ISO,DMY" : "SQL,MDY", i == 0 ? "one,\\\\ two" : "three", values[i][5]).s);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2; i++) {
+			pid[i] = rig_query(conns[i], "SELECT pg_backend_pid()");
+			for (int k = 0; k < 6; k++)
+				shows(conns[i], names[k], values[i][k]);
+		}
+		cr_assert_str_eq(pid[0].s, pid[1].s);
+	}
+	cr_assert_str_eq(PQparameterStatus(conns[0], "TimeZone"), "Asia/Tokyo");
+	cr_assert_str_eq(PQparameterStatus(conns[0], "DateStyle"), "ISO, DMY");
+	cr_assert_str_eq(PQparameterStatus(conns[1], "TimeZone"), "America/Lima");
+	cr_assert_str_eq(PQparameterStatus(conns[1], "client_encoding"), "UTF8");
+	finish(conns[0], conns[1]);
+}
+
+Test(params, that_one_client_sets_are_not_the_others)
+{
+	PGconn *a, *b;
+
+	start("q_set");
+	a = join("q_set", "application_name=a");
+	b = join("q_set", "application_name=b");
+	rig_exec(a, "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'SQL, DMY'");
+	shows(b, "DateStyle", "ISO, MDY");
+	cr_assert_str_neq(rig_query(b, "SHOW TimeZone").s, "Asia/Tokyo");
+	rig_exec(b, "SET TimeZone = 'America/Lima'");
+	shows(a, "TimeZone", "Asia/Tokyo");
+	shows(a, "DateStyle", "SQL, DMY");
+	shows(b, "TimeZone", "America/Lima");
+	shows(a, "application_name", "a");
+	rig_exec(a, "RESET TimeZone");
+	cr_assert_str_neq(rig_query(a, "SHOW TimeZone").s, "Asia/Tokyo");
+	shows(b, "TimeZone", "America/Lima");
+	finish(a, b);
+}
+
+Test(params, set_in_a_transaction_that_rolls_back_are_as_before)
+{
+	PGconn *a, *b;
+
+	start("q_rollback");
+	a = join("q_rollback", "options='-c TimeZone=Asia/Tokyo'");
+	b = join("q_rollback", "");
+	rig_exec(a, "BEGIN");
+	rig_exec(a, "SET TimeZone = 'America/Lima'");
+	rig_exec(a, "ROLLBACK");
+	rig_exec(a, "BEGIN; SET LOCAL TimeZone = 'Europe/Oslo'; COMMIT");
+	cr_assert_str_neq(rig_query(b, "SHOW TimeZone").s, "Asia/Tokyo");
+	shows(a, "TimeZone", "Asia/Tokyo");
+	cr_assert_str_eq(PQparameterStatus(a, "TimeZone"), "Asia/Tokyo");
+	finish(a, b);
+}
+
+Test(params, may_hold_any_characters)
+{
+	static const char *const value = "o'clock \\ \"x\" $$ ; -- /* , %s \xc3\xa4";
+	PGconn *a, *b;
+
+	start("q_chars");
+	a = join("q_chars", "application_name='o\\'clock \\\\ \"x\" $$ ; -- /* , %s'");
+	b = join("q_chars", "application_name=''");
+	shows(a, "application_name", "o'clock \\ \"x\" $$ ; -- /* , %s");
+	shows(b, "application_name", "");
+	shows(a, "application_name", "o'clock \\ \"x\" $$ ; -- /* , %s");
+	rig_exec(a, "SET standard_conforming_strings = off");
+	shows(b, "standard_conforming_strings", "on");
+	shows(a, "application_name", "o'clock \\ \"x\" $$ ; -- /* , %s");
+	shows(a, "standard_conforming_strings", "off");
+	(void)value;
+	finish(a, b);
+}
+
+Test(params, in_another_spelling_cost_nothing_and_confuse_nobody)
+{
+	PGconn *a, *b;
+
+	start("q_spelling");
+	a = join("q_spelling", "options='-c datestyle=iso -c timezone=utc -c CLIENT_ENCODING=utf-8'");
+	b = join("q_spelling", "options='-c TIMEZONE=Asia/Tokyo'");
+	shows(a, "TimeZone", "UTC");
+	shows(b, "TimeZone", "Asia/Tokyo");
+	shows(a, "DateStyle", "ISO, MDY");
+	cr_assert_str_eq(PQparameterStatus(a, "client_encoding"), "UTF8");
+	shows(b, "client_encoding", "UTF8");
+	finish(a, b);
+}
+
+Test(params, that_the_server_refuses_end_the_client_with_its_words)
+{
+	static const struct {
+		const char *options, *sqlstate, *words;
+	} cases[] = {
+		{ "-c DateStyle=nonsense", "22023", "invalid value for parameter \"DateStyle\"" },
+		{ "-c no_such_thing=1", "42704", "unrecognized configuration parameter \"no_such_thing\"" },
+		{ "-c log_connections=on", "55P02", "cannot be set after connection start" },
+		{ "-c port=1", "55P02", "cannot be changed without restarting the server" },
+	};
+	PGconn *a, *b;
+
+	start("q_refused");
+	b = join("q_refused", "");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		a = join("q_refused", rig_printf("options='%s'", cases[i].options).s);
+		cr_assert_str_eq(rig_error(a, "SELECT 1").s, cases[i].sqlstate, "%s: %s", cases[i].options,
+		                 PQerrorMessage(a));
+		cr_assert(strstr(PQerrorMessage(a), cases[i].words) != NULL, "%s", PQerrorMessage(a));
+		cr_assert_eq(PQstatus(a), CONNECTION_BAD);
+		PQfinish(a);
+		cr_assert_str_eq(rig_query(b, "SELECT 'b'").s, "b");
+	}
+	finish(NULL, b);
+}
+
+Test(params, cannot_bend_the_poolers_own_statements)
+{
+	PGconn *admin, *a, *b;
+
+	start("q_bend");
+	admin = rig_admin_connect("q_bend");
+	rig_exec(admin, "CREATE SCHEMA evil");
+	rig_exec(admin, "CREATE TABLE evil.caught (what text)");
+	rig_exec(admin, "GRANT ALL ON SCHEMA evil TO public; GRANT ALL ON evil.caught TO public");
+	rig_exec(admin, "CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS "
+	         "'INSERT INTO evil.caught VALUES ($1) RETURNING what'");
+	a = join("q_bend", "options='-c search_path=evil,pg_catalog -c TimeZone=Asia/Tokyo'");
+	b = join("q_bend", "options='-c search_path=evil -c TimeZone=America/Lima'");
+	for (int i = 0; i < 3; i++) {
+		shows(a, "TimeZone", "Asia/Tokyo");
+		shows(b, "TimeZone", "America/Lima");
+	}
+	cr_assert_str_eq(rig_query(admin, "SELECT count(*) FROM evil.caught").s, "0");
+	PQfinish(admin);
+	finish(a, b);
+}
+
+static void keep_own_zone(struct member *m)
+{
+	char zone[32], name[32], sql[64];
+
+	snprintf(zone, sizeof(zone), "Etc/GMT+%d", 1 + m->index % 12);
+	snprintf(name, sizeof(name), "client %d", m->index);
+	snprintf(sql, sizeof(sql), "SET TimeZone = '%s'", zone);
+	member_query(m, sql);
+	snprintf(sql, sizeof(sql), "SET application_name = '%s'", name);
+	member_query(m, sql);
+	while (crowd_goes_on(m)) {
+		struct rig_text seen = member_query(m, "SHOW TimeZone");
+
+		if (m->faults == 0 && strcmp(seen.s, zone) != 0)
+			member_fault(m, "TimeZone %s instead of %s", seen.s, zone);
+		seen = member_query(m, "SHOW application_name");
+		if (m->faults == 0 && strcmp(seen.s, name) != 0)
+			member_fault(m, "application_name %s instead of %s", seen.s, name);
+		m->done++;
+	}
+}
+
+Test(params, of_many_clients_over_few_servers_never_mix)
+{
+	static struct crowd crowd;
+
+	crowd_database("q_many");
+	rig = rig_start("workers = 2\n", crowd_entry("q_many", "pool_size=3").s, NULL);
+	crowd_start(&crowd, rig, 16, "dbname=q_many", 4000, keep_own_zone, NULL);
+	crowd_join(&crowd);
+	for (int i = 0; i < crowd.size; i++)
+		cr_assert_gt(crowd.members[i].done, 0);
+	rig_stop(rig);
+}

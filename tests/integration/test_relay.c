@@ -1,0 +1,634 @@
+/* The relay: batches and pipelines, errors in the middle, big messages, slow readers. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/crowd.h"
+#include "tests/integration/frames.h"
+#include "tests/integration/rig_priv.h"
+
+#define MB (1024 * 1024)
+#define GROWTH_MAX (48 * MB) /* of pgseal's memory, whatever streams through it */
+
+TestSuite(relay, .timeout = 180);
+
+static struct rig *rig;
+static struct script say;
+
+static void start(const char *database, const char *settings)
+{
+	crowd_database(database);
+	rig = rig_start(settings, crowd_entry(database, "pool_size=1").s, NULL);
+}
+
+static PGconn *join(const char *database)
+{
+	return rig_connect(rig, rig_printf("dbname=%s", database).s);
+}
+
+/* --- libpq's pipelines --- */
+
+static void pipeline(PGconn *conn)
+{
+	cr_assert(PQenterPipelineMode(conn));
+}
+
+static void send_params(PGconn *conn, const char *sql, const char *value)
+{
+	cr_assert(PQsendQueryParams(conn, sql, value != NULL, NULL, &value, NULL, NULL, 0), "%s",
+	          PQerrorMessage(conn));
+}
+
+/* The next result has this status, and this first value if one is given. */
+static void expect(PGconn *conn, ExecStatusType status, const char *value)
+{
+	PGresult *res = PQgetResult(conn);
+
+	while (res == NULL)
+		res = PQgetResult(conn); /* between the results of two queries */
+	cr_assert_eq(PQresultStatus(res), status, "%s instead of %s: %s", PQresStatus(PQresultStatus(res)),
+	             PQresStatus(status), PQresultErrorMessage(res));
+	if (value != NULL)
+		cr_assert_str_eq(PQgetvalue(res, 0, 0), value);
+	PQclear(res);
+}
+
+Test(relay, pipeline_of_many_syncs_is_answered_in_order)
+{
+	PGconn *conn;
+
+	start("r_syncs", NULL);
+	conn = join("r_syncs");
+	pipeline(conn);
+	for (int i = 0; i < 500; i++) {
+		send_params(conn, "SELECT $1::int", rig_printf("%d", i).s);
+		cr_assert(PQpipelineSync(conn));
+	}
+	for (int i = 0; i < 500; i++) {
+		expect(conn, PGRES_TUPLES_OK, rig_printf("%d", i).s);
+		expect(conn, PGRES_PIPELINE_SYNC, NULL);
+	}
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
+Test(relay, error_in_a_pipeline_skips_to_its_sync_alone)
+{
+	PGconn *conn;
+
+	start("r_error", NULL);
+	conn = join("r_error");
+	pipeline(conn);
+	for (int i = 0; i < 3; i++) {
+		send_params(conn, "SELECT 'before'", NULL);
+		send_params(conn, "SELECT 1/$1::int", "0");
+		send_params(conn, "SELECT 'behind'", NULL);
+		cr_assert(PQpipelineSync(conn));
+		send_params(conn, "SELECT 'next'", NULL);
+		cr_assert(PQpipelineSync(conn));
+	}
+	for (int i = 0; i < 3; i++) {
+		expect(conn, PGRES_TUPLES_OK, "before");
+		expect(conn, PGRES_FATAL_ERROR, NULL);
+		expect(conn, PGRES_PIPELINE_ABORTED, NULL);
+		expect(conn, PGRES_PIPELINE_SYNC, NULL);
+		expect(conn, PGRES_TUPLES_OK, "next");
+		expect(conn, PGRES_PIPELINE_SYNC, NULL);
+	}
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
+Test(relay, flush_is_answered_and_holds_the_server_until_the_sync)
+{
+	PGconn *a, *b;
+
+	start("r_flush", NULL);
+	a = join("r_flush");
+	b = join("r_flush");
+	pipeline(a);
+	send_params(a, "SELECT 'early'", NULL);
+	cr_assert(PQsendFlushRequest(a) && PQflush(a) == 0);
+	expect(a, PGRES_TUPLES_OK, "early");
+	cr_assert(PQsendQuery(b, "SELECT 'b'"));
+	cr_assert(rig_stays_silent(b, 300), "lent in the middle of a batch");
+	cr_assert(PQpipelineSync(a));
+	expect(a, PGRES_PIPELINE_SYNC, NULL);
+	cr_assert_str_eq(rig_scalar(b).s, "b");
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
+/* Pipelines of transactions, with errors; each answer must be the member's own. */
+static void pipelines_of_its_own(struct member *m)
+{
+	PQenterPipelineMode(m->conn);
+	while (crowd_goes_on(m)) {
+		int asked = 1 + rand_r(&m->seed) % 20, broken = rand_r(&m->seed) % 4;
+		char mine[32];
+
+		snprintf(mine, sizeof(mine), "%d-%ld", m->index, m->done++);
+		for (int i = 0; i < asked; i++) {
+			const char *value = mine;
+
+			PQsendQueryParams(m->conn, i == broken ? "SELECT 1/(length($1)-length($1))" : "SELECT $1::text",
+			                  1, NULL, &value, NULL, NULL, 0);
+			PQpipelineSync(m->conn);
+		}
+		for (int syncs = 0; syncs < asked && m->faults == 0;) {
+			PGresult *res = PQgetResult(m->conn);
+
+			if (PQresultStatus(res) == PGRES_TUPLES_OK && strcmp(PQgetvalue(res, 0, 0), mine) != 0)
+				member_fault(m, "%s got %s", mine, PQgetvalue(res, 0, 0));
+			else if (PQresultStatus(res) == PGRES_FATAL_ERROR && PQstatus(m->conn) != CONNECTION_OK)
+				member_fault(m, "%s", PQerrorMessage(m->conn));
+			else if (PQresultStatus(res) == PGRES_FATAL_ERROR)
+				m->marks++;
+			syncs += PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+			PQclear(res);
+		}
+	}
+}
+
+Test(relay, pipelines_of_many_clients_do_not_mix)
+{
+	static struct crowd crowd;
+	long errors = 0;
+
+	start("r_mix", "workers = 2\n");
+	crowd_start(&crowd, rig, 8, "dbname=r_mix", 4000, pipelines_of_its_own, NULL);
+	crowd_join(&crowd);
+	for (int i = 0; i < crowd.size; i++) {
+		errors += crowd.members[i].marks;
+		cr_assert_gt(crowd.members[i].done, 0);
+	}
+	cr_assert_gt(errors, 0);
+	rig_stop(rig);
+}
+
+/* --- conversations in raw frames --- */
+
+Test(relay, portal_that_is_suspended_keeps_its_server)
+{
+	struct frames f;
+	PGconn *b;
+
+	start("r_portal", NULL);
+	frames_login(&f, rig, "alice", "r_portal");
+	b = join("r_portal");
+	script_parse(&say, "", "SELECT generate_series(1, 5)");
+	script_bind(&say, "");
+	script_execute(&say, 2);
+	script_flush(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 's', 1).s, "12Ds");
+	cr_assert(PQsendQuery(b, "SELECT 'b'"));
+	cr_assert(rig_stays_silent(b, 300), "lent with a portal open");
+	script_execute(&say, 0);
+	script_sync(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "DCZ");
+	cr_assert_str_eq(rig_scalar(b).s, "b");
+	PQfinish(b);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, simple_query_may_stand_in_a_batch)
+{
+	struct frames f;
+	PGconn *b;
+
+	start("r_middle", NULL);
+	frames_login(&f, rig, "alice", "r_middle");
+	script_parse(&say, "", "SELECT 1");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_query(&say, "SELECT 2");
+	script_sync(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 2).s, "12DCTDCZZ");
+	/* an error in front of it makes the server ignore it */
+	script_parse(&say, "", "SELECT nonsense");
+	script_query(&say, "SELECT 2");
+	script_sync(&say);
+	script_query(&say, "SELECT 3");
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 2).s, "EZTDCZ");
+	b = join("r_middle");
+	cr_assert_str_eq(rig_query(b, "SELECT 'b'").s, "b");
+	PQfinish(b);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, transaction_block_may_begin_and_end_in_batches)
+{
+	struct frames f;
+	PGconn *b;
+
+	start("r_block", NULL);
+	frames_login(&f, rig, "alice", "r_block");
+	b = join("r_block");
+	script_parse(&say, "", "BEGIN");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_sync(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "12CZ");
+	cr_assert(PQsendQuery(b, "SELECT 'b'"));
+	cr_assert(rig_stays_silent(b, 300));
+	script_parse(&say, "", "COMMIT");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_sync(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "12CZ");
+	cr_assert_str_eq(rig_scalar(b).s, "b");
+	PQfinish(b);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, bare_flush_and_sync_need_nobody)
+{
+	struct frames f;
+
+	start("r_bare", NULL);
+	frames_login(&f, rig, "alice", "r_bare");
+	script_flush(&say);
+	script_sync(&say);
+	script_sync(&say);
+	script_flush(&say);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 2).s, "ZZ");
+	script_query(&say, "");
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "IZ");
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, function_call_is_passed_on)
+{
+	PGconn *conn;
+	PGresult *res;
+	struct frames f;
+	int result = 0, len;
+
+	start("r_call", NULL);
+	conn = join("r_call");
+	res = PQfn(conn, atoi(rig_query(conn, "SELECT 'pg_backend_pid'::regproc::oid::int").s), &result, &len,
+	           1, NULL, 0);
+	cr_assert_eq(PQresultStatus(res), PGRES_COMMAND_OK, "%s", PQerrorMessage(conn));
+	PQclear(res);
+	cr_assert_str_eq(rig_query(conn, "SELECT pg_backend_pid()").s, rig_printf("%d", result).s);
+	frames_login(&f, rig, "alice", "r_call");
+	script_call(&say, 1); /* no such function: an error, and the ReadyForQuery that belongs to it */
+	script_query(&say, "SELECT 1");
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 2).s, "EZTDCZ");
+	frames_drop(&f);
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
+Test(relay, nonsense_from_a_client_ends_it_alone)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		const char *what;
+	} cases[] = {
+		{ "\x01\0\0\0\4", 5, "unknown type" },
+		{ "Q\0\0\0\3", 5, "length below 4" },
+		{ "Q\xff\xff\xff\xff", 5, "negative length" },
+		{ "S\0\0\1\0", 5, "Sync with a body" },
+		{ "p\0\0\0\5x", 6, "password when nobody asked" },
+	};
+	struct frames f;
+	PGconn *other;
+
+	start("r_nonsense", NULL);
+	other = join("r_nonsense");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		frames_login(&f, rig, "alice", "r_nonsense");
+		rig_tls_send(f.ssl, cases[i].bytes, cases[i].n);
+		cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "E!", "%s", cases[i].what);
+		cr_assert_str_eq(f.sqlstate, "08P01", "%s", cases[i].what);
+		frames_drop(&f);
+		cr_assert_str_eq(rig_query(other, "SELECT 'other'").s, "other");
+	}
+	PQfinish(other);
+	rig_stop(rig);
+}
+
+Test(relay, bytes_may_come_one_by_one)
+{
+	struct frames f;
+
+	start("r_bytes", NULL);
+	frames_login(&f, rig, "alice", "r_bytes");
+	script_query(&say, "SELECT 1");
+	script_parse(&say, "", "SELECT 2");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_sync(&say);
+	for (size_t i = 0; i < say.len; i++)
+		rig_tls_send(f.ssl, say.at + i, 1);
+	say.len = 0;
+	cr_assert_str_eq(frames_until(&f, 'Z', 2).s, "TDCZ12DCZ");
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+static void count_notice(void *arg, const PGresult *res)
+{
+	int *count = arg;
+
+	*count += strstr(PQresultErrorMessage(res), "hear this") != NULL;
+}
+
+Test(relay, notices_reach_the_client_that_caused_them)
+{
+	int heard_a = 0, heard_b = 0;
+	PGconn *a, *b;
+
+	start("r_notice", NULL);
+	a = join("r_notice");
+	b = join("r_notice");
+	PQsetNoticeReceiver(a, count_notice, &heard_a);
+	PQsetNoticeReceiver(b, count_notice, &heard_b);
+	rig_exec(a, "DO $$ BEGIN FOR i IN 1..100 LOOP RAISE NOTICE 'hear this %', i; END LOOP; END $$");
+	cr_assert_str_eq(rig_query(b, "SELECT 'b'").s, "b");
+	cr_assert_eq(heard_a, 100);
+	cr_assert_eq(heard_b, 0);
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
+Test(relay, what_an_idle_server_says_reaches_nobody)
+{
+	PGconn *a, *b, *admin;
+
+	start("r_listen", NULL);
+	a = join("r_listen");
+	b = join("r_listen");
+	admin = rig_admin_connect("r_listen");
+	rig_exec(a, "LISTEN news");
+	rig_exec(admin, "NOTIFY news, 'for nobody'");
+	cr_assert_str_eq(rig_query(admin, "SELECT pg_notification_queue_usage() >= 0").s, "t");
+	for (int i = 0; i < 10; i++)
+		cr_assert_str_eq(rig_query(b, "SELECT 'b'").s, "b");
+	PQfinish(admin);
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
+Test(relay, packet_beyond_the_limit_is_refused_from_its_header)
+{
+	struct frames f;
+	PGconn *other;
+
+	start("r_packet", "max_packet_size = 1MB\n");
+	frames_login(&f, rig, "alice", "r_packet");
+	other = join("r_packet");
+	rig_tls_send(f.ssl, "Q\0\x20\0\0", 5); /* 2 MB */
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "E!");
+	cr_assert_str_eq(f.sqlstate, "08P01");
+	cr_assert_str_eq(rig_query(other, "SELECT 'other'").s, "other");
+	PQfinish(other);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+/* --- sizes --- */
+
+static long memory_peak(void)
+{
+	FILE *f = fopen(rig_printf("/proc/%d/status", (int)rig_pid(rig)).s, "r");
+	char line[256];
+	long kb = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "VmHWM: %ld", &kb) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	cr_assert_gt(kb, 0);
+	return kb * 1024;
+}
+
+/* Take one message of any size; its type. */
+static char take_big(struct frames *f, size_t *n)
+{
+	static uint8_t chunk[65536];
+	uint8_t header[5];
+	size_t left;
+
+	cr_assert_eq(rig_tls_recv(f->ssl, header, 5, RIG_PATIENCE_MS), 5);
+	left = ((size_t)header[1] << 24 | (size_t)header[2] << 16 | (size_t)header[3] << 8 | header[4]) - 4;
+	*n = left;
+	while (left > 0) {
+		size_t want = left < sizeof(chunk) ? left : sizeof(chunk);
+
+		cr_assert_eq(rig_tls_recv(f->ssl, chunk, want, RIG_PATIENCE_MS), want);
+		left -= want;
+	}
+	return (char)header[0];
+}
+
+Test(relay, answers_of_every_size_around_the_buffers_arrive_whole)
+{
+	static const int sizes[] = { 4096, 8192, 16384, 32768, 65536, 81920, 131072 };
+	struct frames f;
+	size_t n;
+
+	start("r_sizes", NULL);
+	frames_login(&f, rig, "alice", "r_sizes");
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (int off = -50; off <= 20; off++) {
+			script_query(&say, rig_printf("SELECT repeat('x', %d)", sizes[i] + off).s);
+			script_query(&say, rig_printf("SELECT repeat('x', %d)", sizes[i] + off).s);
+			frames_send(&f, &say);
+			for (int ready = 0; ready < 2;)
+				ready += take_big(&f, &n) == 'Z';
+		}
+	}
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, row_of_300_megabytes_flows_through)
+{
+	const size_t size = 300u * 1000 * 1000;
+	struct frames f;
+	long before;
+	size_t n = 0;
+
+	start("r_row", NULL);
+	frames_login(&f, rig, "alice", "r_row");
+	script_query(&say, "SELECT 1");
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "TDCZ");
+	before = memory_peak();
+	script_query(&say, rig_printf("SELECT repeat('x', %zu)", size).s);
+	frames_send(&f, &say);
+	cr_assert_eq(take_big(&f, &n), 'T');
+	cr_assert_eq(take_big(&f, &n), 'D');
+	cr_assert_eq(n, size + 6);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "CZ");
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+Test(relay, query_of_100_megabytes_flows_through)
+{
+	static char chunk[1000 * 1000];
+	uint8_t header[5] = { 'Q' };
+	uint32_t size = 4 + 15 + 100 * sizeof(chunk) + 3;
+	struct frames f;
+	long before;
+
+	start("r_query", NULL);
+	frames_login(&f, rig, "alice", "r_query");
+	before = memory_peak();
+	memset(chunk, 'x', sizeof(chunk));
+	for (int i = 0; i < 4; i++)
+		header[1 + i] = (uint8_t)(size >> (24 - 8 * i));
+	rig_tls_send(f.ssl, header, sizeof(header));
+	rig_tls_send(f.ssl, "SELECT length('", 15);
+	for (int i = 0; i < 100; i++)
+		rig_tls_send(f.ssl, chunk, sizeof(chunk));
+	rig_tls_send(f.ssl, "')", 3);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "TDCZ");
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+/* --- slow readers --- */
+
+Test(relay, client_that_does_not_read_costs_no_memory_and_nobody_else)
+{
+	struct frames f;
+	PGconn *other;
+	long before;
+	size_t n, rows = 0;
+	char type;
+
+	crowd_database("r_slow");
+	rig = rig_start("workers = 1\n", crowd_entry("r_slow", "pool_size=2").s, NULL);
+	frames_login(&f, rig, "alice", "r_slow");
+	other = join("r_slow");
+	rig_exec(other, "SELECT 1");
+	before = memory_peak();
+	script_query(&say, "SELECT repeat('x', 1000) FROM generate_series(1, 100000)");
+	frames_send(&f, &say);
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE datname = 'r_slow' AND "
+	                         "wait_event = 'ClientWrite'", "1", RIG_PATIENCE_MS));
+	for (int i = 0; i < 200; i++)
+		cr_assert_str_eq(rig_query(other, "SELECT 'other'").s, "other");
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	while ((type = take_big(&f, &n)) != 'Z')
+		rows += type == 'D';
+	cr_assert_eq(rows, 100000);
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	PQfinish(other);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+/* Write as much as goes without waiting; how much of it is left. */
+static size_t write_some(SSL *ssl, const uint8_t **at, size_t left)
+{
+	size_t sent;
+
+	SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
+	while (left > 0 && SSL_write_ex(ssl, *at, left, &sent) == 1) {
+		*at += sent;
+		left -= sent;
+	}
+	return left;
+}
+
+static size_t read_some(SSL *ssl)
+{
+	static uint8_t chunk[65536];
+	size_t got, all = 0;
+
+	while (all < 4 * MB && SSL_read_ex(ssl, chunk, sizeof(chunk), &got) == 1)
+		all += got;
+	return all;
+}
+
+static bool writable(SSL *ssl, int wait_ms)
+{
+	struct pollfd p = { .fd = SSL_get_fd(ssl), .events = POLLOUT };
+
+	return poll(&p, 1, wait_ms) > 0;
+}
+
+/* Big questions with big answers, and the client insists on asking all of them first. */
+Test(relay, both_ends_writing_at_once_do_not_block_for_ever)
+{
+	const size_t each = 100000, count = 400;
+	const size_t answer = 33 + 5 + 6 + each + 14 + 6; /* T D C Z */
+	uint8_t *all = malloc(count * (each + 200));
+	const uint8_t *at = all;
+	size_t len = 0, left, got = 0;
+	int64_t deadline;
+	struct frames f;
+	PGconn *other;
+	long before;
+
+	crowd_database("r_both");
+	rig = rig_start("workers = 1\n", crowd_entry("r_both", "pool_size=2").s, NULL);
+	frames_login(&f, rig, "alice", "r_both");
+	other = join("r_both");
+	rig_exec(other, "SELECT 1");
+	for (size_t i = 0; i < count; i++) {
+		char head[128];
+		size_t n = (size_t)snprintf(head, sizeof(head), "SELECT repeat('y', %zu) AS repeat --", each);
+		size_t size = n + each + 1 + 4;
+		uint8_t *to = all + len;
+
+		to[0] = 'Q';
+		for (int k = 0; k < 4; k++)
+			to[1 + k] = (uint8_t)(size >> (24 - 8 * k));
+		memcpy(to + 5, head, n);
+		memset(to + 5 + n, 'x', each);
+		to[5 + n + each] = 0;
+		len += 1 + size;
+	}
+	before = memory_peak();
+	left = len;
+	while ((left = write_some(f.ssl, &at, left)) > 0 && writable(f.ssl, 500))
+		;
+	cr_assert_gt(left, 0, "nothing held the client back");
+	cr_assert_str_eq(rig_query(other, "SELECT 'other'").s, "other");
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	deadline = rig_now_ms() + 3 * RIG_PATIENCE_MS;
+	while (got < count * answer && rig_left_ms(deadline) > 0) {
+		struct pollfd p = { .fd = SSL_get_fd(f.ssl), .events = (short)(POLLIN | (left > 0 ? POLLOUT : 0)) };
+
+		poll(&p, 1, 100);
+		got += read_some(f.ssl);
+		left = write_some(f.ssl, &at, left);
+	}
+	cr_assert_eq(got, count * answer, "%zu of %zu bytes came back", got, count * answer);
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	free(all);
+	PQfinish(other);
+	frames_drop(&f);
+	rig_stop(rig);
+}
