@@ -11,19 +11,23 @@
 #include "pgseal/tls/context.h"
 #include "pgseal/tls/names.h"
 
-static X509 *read_certificate(const char *path)
+/* All of the file: the client's own comes first, then the intermediates that it would send. */
+static STACK_OF(X509) *read_certificates(const char *path)
 {
+	STACK_OF(X509) *all = sk_X509_new_null();
 	FILE *f = fopen(path, "r");
 	X509 *cert;
 
-	if (f == NULL) {
+	if (f == NULL)
 		perror(path);
-		return NULL;
-	}
-	if ((cert = PEM_read_X509(f, NULL, NULL, NULL)) == NULL)
+	while (f != NULL && all != NULL && (cert = PEM_read_X509(f, NULL, NULL, NULL)) != NULL)
+		if (sk_X509_push(all, cert) <= 0)
+			X509_free(cert);
+	if (f != NULL && sk_X509_num(all) <= 0)
 		fprintf(stderr, "%s: no certificate in PEM format in it\n", path);
-	fclose(f);
-	return cert;
+	if (f != NULL)
+		fclose(f);
+	return all;
 }
 
 static void print_names(const struct names *names)
@@ -47,7 +51,7 @@ static void print_list(const char *label, const char *const *at, size_t n, const
 }
 
 /* Does the client's CA vouch for it, now and for this purpose? */
-static bool print_trust(const struct site *site, X509 *cert)
+static bool print_trust(const struct site *site, STACK_OF(X509) *certs)
 {
 	X509_STORE_CTX *ctx;
 	bool ok;
@@ -56,30 +60,40 @@ static bool print_trust(const struct site *site, X509 *cert)
 		return true;
 	if ((ctx = X509_STORE_CTX_new()) == NULL)
 		return false;
-	ok = X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(site->client_tls), cert, NULL) == 1 &&
+	ok = X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(site->client_tls), sk_X509_value(certs, 0),
+	                         certs) == 1 &&
 	     X509_STORE_CTX_set_default(ctx, "ssl_client") == 1 && X509_verify_cert(ctx) == 1;
 	printf("verified: %s\n", ok ? "yes" : X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 	X509_STORE_CTX_free(ctx);
 	return ok;
 }
 
+static bool print_database(const char *database, const struct site *site, const struct identity *id)
+{
+	bool console = site_is_console(database);
+	bool may = console ? id->console != CONSOLE_NONE : identity_may_database(id, database);
+	bool there = console || site_database(site, database) != NULL;
+
+	printf("database %s: %s%s%s\n", quote_str(database).s, may ? "allowed" : "refused",
+	       console ? ", it is the console" : "",
+	       may && !there ? ", but there is no such entry in [databases]" : "");
+	return may && there;
+}
+
 static bool print_question(const struct explain_question *q, const struct site *site,
                            const struct identity *id)
 {
+	/* The console takes any name of a role. */
+	bool any_role = q->database != NULL && site_is_console(q->database);
 	bool ok = true, may;
 
 	if (q->role != NULL) {
-		may = identity_may_role(id, q->role);
+		may = any_role || identity_may_role(id, q->role);
 		printf("role %s: %s\n", quote_str(q->role).s, may ? "allowed" : "refused");
-		ok = ok && may;
+		ok = may;
 	}
-	if (q->database != NULL) {
-		may = identity_may_database(id, q->database);
-		printf("database %s: %s%s\n", quote_str(q->database).s, may ? "allowed" : "refused",
-		       may && site_database(site, q->database) == NULL ? ", but there is no such entry in "
-		       "[databases]" : "");
-		ok = ok && may && site_database(site, q->database) != NULL;
-	}
+	if (q->database != NULL)
+		ok = print_database(q->database, site, id) && ok;
 	return ok;
 }
 
@@ -112,19 +126,20 @@ static bool print_identity(const struct explain_question *q, const struct site *
 	return ok;
 }
 
-static bool explain_with(const struct explain_question *q, const struct site *site, X509 *cert)
+static bool explain_with(const struct explain_question *q, const struct site *site,
+                         STACK_OF(X509) *certs)
 {
 	struct names *names;
 	struct errbuf why;
 	bool ok;
 
-	if (names_extract(cert, &names, &why) != ERR_OK) {
+	if (names_extract(sk_X509_value(certs, 0), &names, &why) != ERR_OK) {
 		printf("identity: none: %s\n", why.text);
 		return false;
 	}
 	printf("names in %s:\n", q->cert);
 	print_names(names);
-	ok = print_trust(site, cert);
+	ok = print_trust(site, certs);
 	ok = print_identity(q, site, names) && ok;
 	names_free(names);
 	return ok;
@@ -134,15 +149,16 @@ int explain(const struct explain_question *q)
 {
 	struct report *rep = report_create();
 	struct site *site = NULL;
-	X509 *cert = NULL;
+	STACK_OF(X509) *certs = NULL;
 	bool ok = false;
 
-	if (rep != NULL && site_load(q->config, rep, &site) == ERR_OK &&
-	    (cert = read_certificate(q->cert)) != NULL)
-		ok = explain_with(q, site, cert);
-	else if (rep != NULL)
+	if (rep == NULL)
+		return EXIT_FAILURE;
+	if (site_load(q->config, rep, &site) != ERR_OK)
 		report_print(rep, stderr);
-	X509_free(cert);
+	else if ((certs = read_certificates(q->cert)) != NULL && sk_X509_num(certs) > 0)
+		ok = explain_with(q, site, certs);
+	sk_X509_pop_free(certs, X509_free);
 	site_release(site);
 	report_free(rep);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;

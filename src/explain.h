@@ -4,7 +4,7 @@
 
 struct explain_question {
 	const char *config;
-	const char *cert;     /* PEM file; the first certificate counts */
+	const char *cert;     /* PEM file: the client's, then its intermediates */
 	const char *role;     /* NULL: not asked */
 	const char *database; /* NULL: not asked */
 };

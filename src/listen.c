@@ -141,6 +141,14 @@ enum err listeners_open(const struct settings *s, struct listeners *out, struct 
 	return rc;
 }
 
+void listeners_shut(struct listeners *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->count; i++)
+		shutdown(l->at[i].fd, SHUT_RDWR);
+}
+
 void listeners_close(struct listeners *l)
 {
 	while (l->count > 0)

@@ -34,7 +34,7 @@ struct process {
 	struct listeners listeners;
 	struct loop *loop;
 	struct timer *deadline; /* of a shutdown; or the next look at who is left */
-	size_t started_workers, started_gates, ended_workers;
+	size_t started_workers, started_gates, drained_workers;
 	char *pidfile;
 	bool closing;     /* nobody new is let in */
 	bool draining;
@@ -167,6 +167,8 @@ static void close_doors(struct process *p)
 	notify("STOPPING=1");
 	for (i = 0; i < p->started_gates; i++)
 		gate_post_close(p->crew.gates[i]);
+	/* New clients are refused from now on, instead of hanging in the backlog. */
+	listeners_shut(&p->listeners);
 }
 
 static void drain(struct process *p, bool at_once)
@@ -196,12 +198,12 @@ static void deadline_due(void *arg)
 		timer_set(p->deadline, WAIT_FOR_CLIENTS_US);
 }
 
-static void worker_ended(struct letter *letter, void *owner)
+static void worker_drained(struct letter *letter, void *owner)
 {
 	struct process *p = owner;
 
 	(void)letter;
-	if (++p->ended_workers == p->started_workers)
+	if (++p->drained_workers == p->started_workers)
 		loop_stop(p->loop);
 }
 
@@ -307,7 +309,7 @@ static enum err make_crew(struct process *p)
 	c->process = p;
 	c->console = &console_ops;
 	c->control_ops = &control_ops;
-	c->worker_ended = worker_ended;
+	c->worker_drained = worker_drained;
 	if ((rc = mailbox_create(p, &c->control)) != ERR_OK ||
 	    (rc = loop_add_mailbox(p->loop, c->control)) != ERR_OK ||
 	    (rc = routes_create(workers, &c->routes)) != ERR_OK)
@@ -341,6 +343,8 @@ static void end_crew(struct process *p)
 	struct crew *c = &p->crew;
 	size_t i;
 
+	for (i = 0; i < p->started_workers; i++)
+		worker_post_stop(c->workers[i]);
 	for (i = 0; i < p->started_gates; i++)
 		gate_post_stop(c->gates[i]);
 	for (i = 0; i < p->started_workers; i++)
@@ -441,8 +445,6 @@ int process_run(const struct process_options *opts)
 	} else {
 		log_error(LOG_PROCESS, 0, "cannot start: %s", why.text);
 		close_doors(&p);
-		for (size_t i = 0; i < p.started_workers; i++)
-			worker_post_drain(p.crew.workers[i], true);
 	}
 	finish(&p);
 	return rc == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -59,11 +59,6 @@ static enum err identify(struct visitor *v, struct identity **out, struct errbuf
 
 /* ---- what ---- */
 
-static bool is_console(const char *database)
-{
-	return strcmp(database, "pgseal") == 0 || strcmp(database, "pgbouncer") == 0;
-}
-
 /* The same words for every refusal: they tell nothing about which rule, role or database exists. */
 static void deny(struct visitor *v, const struct startup *st, const char *why)
 {
@@ -76,7 +71,7 @@ static void deny(struct visitor *v, const struct startup *st, const char *why)
 /* ERR_OK: it may. Otherwise it has been told. */
 static enum err authorise(struct visitor *v, const struct startup *st, const struct identity *id)
 {
-	if (is_console(st->database)) {
+	if (site_is_console(st->database)) {
 		if (id->console != CONSOLE_NONE)
 			return ERR_OK;
 		deny(v, st, "the identity has no console right");
@@ -143,7 +138,7 @@ static enum err furnish(struct visitor *v, const struct startup *st)
 	if ((s->peer = malloc(sizeof(*s->peer))) == NULL)
 		return ERR_NO_MEMORY;
 	*s->peer = v->peer;
-	if (is_console(st->database))
+	if (site_is_console(st->database))
 		return ERR_OK;
 	s->route = route_get(v->gate->crew->routes, st->database, st->user);
 	return s->route != NULL ? ERR_OK : ERR_NO_MEMORY;
@@ -172,7 +167,7 @@ static void admit(struct visitor *v, struct startup *st)
 	}
 	if (authorise(v, st, v->s->identity) != ERR_OK)
 		return;
-	if (!is_console(st->database) && make_place(v) != ERR_OK)
+	if (!site_is_console(st->database) && make_place(v) != ERR_OK)
 		return;
 	if (furnish(v, st) != ERR_OK) {
 		if (v->s->counted)

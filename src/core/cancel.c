@@ -127,6 +127,11 @@ static void answered(struct dial *d, struct worker *w)
 		relay_settle(srv);
 }
 
+static char *copy_text(const char *s)
+{
+	return strdup(s != NULL ? s : "");
+}
+
 void cancel_server(struct server *srv)
 {
 	struct pool *p = srv->pool;
@@ -142,6 +147,14 @@ void cancel_server(struct server *srv)
 	}
 	d->cancel_pid = srv->pid;
 	d->canceller = canceller_create(srv->conn);
+	d->host = copy_text(PQhost(srv->conn));
+	d->hostaddr = copy_text(PQhostaddr(srv->conn));
+	d->port = copy_text(PQport(srv->conn));
+	if (d->host == NULL || d->hostaddr == NULL || d->port == NULL) {
+		log_error(LOG_CANCEL, srv->id, "failed: out of memory");
+		dial_free(d);
+		return;
+	}
 	d->server_id = srv->id;
 	d->answer = answered;
 	srv->cancel = d;

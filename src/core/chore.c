@@ -1,6 +1,9 @@
 #include "pgseal/core/chore.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include <openssl/rand.h>
 
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/pool.h"
@@ -16,8 +19,9 @@ bool chore_lets_client(const struct server *srv)
 
 /* ---- parameters ---- */
 
-/* Tell the client what the server alone decides, where it differs from what the client knows. */
-static void tell_read_only(struct session *s, const struct params *now)
+/* Tell the client what the server reports where it differs from what the client knows: what the server
+ * alone decides, and another spelling of what the client asked for. */
+static void tell_differences(struct session *s, const struct params *now)
 {
 	struct buf out = { 0 };
 	struct writer w = writer_to(&out);
@@ -28,7 +32,7 @@ static void tell_read_only(struct session *s, const struct params *now)
 	for (i = 0; i < params_count(now); i++) {
 		p = params_at(now, i);
 		known = params_get(s->wanted, p->name);
-		if (p->reported && params_read_only(p->name) && (!known || strcmp(known, p->value) != 0))
+		if (p->reported && (known == NULL || strcmp(known, p->value) != 0))
 			message_write_parameter(&w, p->name, p->value);
 	}
 	if (writer_status(&w) == ERR_OK)
@@ -41,23 +45,25 @@ static void adopt(struct session *s, struct server *srv)
 {
 	struct params_table *t = s->worker->params;
 
-	tell_read_only(s, srv->params);
+	if (s->wanted == srv->params)
+		return;
+	tell_differences(s, srv->params);
 	params_hold(srv->params);
 	params_release(t, s->wanted);
 	s->wanted = srv->params;
 	s->unproven = false;
 }
 
-enum err chore_setup(struct server *srv)
+enum err chore_setup(struct server *srv, bool scrub)
 {
 	struct session *s = srv->session;
 	struct buf sql = { 0 };
-	enum err rc;
+	enum err rc = ERR_OK;
 
-	if (s->wanted == srv->params)
-		return ERR_OK;
-	rc = params_difference(s->wanted, srv->params, &sql);
-	if (rc == ERR_OK && sql.len == 0)
+	if (s->wanted != srv->params)
+		rc = params_difference(s->wanted, srv->params, &sql);
+	/* Any simple query drops the unnamed statement, an empty one too. */
+	if (rc == ERR_OK && sql.len == 0 && !scrub)
 		adopt(s, srv);
 	else if (rc == ERR_OK && (rc = buf_append(&sql, "", 1)) == ERR_OK)
 		rc = server_query(srv, CHORE_SETUP, (const char *)sql.at);
@@ -65,56 +71,77 @@ enum err chore_setup(struct server *srv)
 	return rc;
 }
 
-static enum chore_next setup_message(struct server *srv, char type, const uint8_t *body, size_t len)
+static enum chore_next setup_message(struct server *srv, char type)
 {
-	struct session *s = srv->session;
-	struct bytes name, value;
-	const char *wanted;
-
-	switch (type) {
-	case 'S':
-		/* The client believes what it asked for; only another spelling is news to it. */
-		if (message_read_parameter((struct bytes){ body, len }, &name, &value) != ERR_OK)
-			return CHORE_GO_ON;
-		wanted = params_get(s->wanted, (const char *)name.at);
-		return wanted != NULL && strcmp(wanted, (const char *)value.at) == 0 ? CHORE_GO_ON : CHORE_PASS;
-	case 'Z':
-		srv->chore = CHORE_NONE;
-		if (srv->words.len > 0 || params_settle(s->worker->params, &srv->params, s->wanted) != ERR_OK)
-			return CHORE_FAILED;
-		adopt(s, srv);
-		return CHORE_DONE;
-	default:
+	if (type != 'Z')
 		return CHORE_GO_ON;
-	}
+	srv->chore = CHORE_NONE;
+	if (srv->words.len > 0 ||
+	    params_settle(srv->pool->worker->params, &srv->params, srv->session->wanted) != ERR_OK)
+		return CHORE_FAILED;
+	adopt(srv->session, srv);
+	return CHORE_DONE;
 }
 
 /* ---- barrier ---- */
 
+/* A Sync, in case the server ignores everything up to one, and a query whose answer cannot be mistaken
+ * for anything of the client's: its column has a name that nobody can know. */
 enum err chore_barrier(struct server *srv)
 {
 	struct buf out = { 0 };
 	struct writer w = writer_to(&out);
+	uint64_t nonce;
+	char sql[64];
 	enum err rc;
 
-	message_write_query(&w, "");
+	if (RAND_bytes((unsigned char *)&nonce, sizeof(nonce)) != 1)
+		return ERR_TLS;
+	snprintf(srv->nonce, sizeof(srv->nonce), "barrier_%016jx", (uintmax_t)nonce);
+	snprintf(sql, sizeof(sql), "SELECT 1 AS %s", srv->nonce);
+	writer_begin(&w, 'S');
+	writer_end(&w);
+	message_write_query(&w, sql);
 	if ((rc = writer_status(&w)) == ERR_OK) {
 		stream_write(&srv->stream, out.at, out.len);
 		srv->chore = CHORE_BARRIER;
 		srv->barrier_seen = false;
+		srv->withheld = '\0';
 	}
 	buf_free(&out);
 	return rc;
 }
 
-static enum chore_next barrier_message(struct server *srv, char type)
+/* The last ReadyForQuery before the answer to our query is our Sync's; any before it were owed to the
+ * client. Which is which shows only with the next message, so each is held back until then. */
+static void barrier_ready(struct server *srv, char status)
 {
-	if (type == 'I') {
-		srv->barrier_seen = true;
-		return CHORE_GO_ON;
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	if (srv->withheld != '\0') {
+		message_write_ready(&w, srv->withheld);
+		if (writer_status(&w) == ERR_OK)
+			stream_write(&srv->session->stream, out.at, out.len);
+		buf_free(&out);
 	}
-	if (type != 'Z' || !srv->barrier_seen)
+	srv->withheld = status;
+}
+
+static bool is_our_answer(const struct server *srv, char type, const uint8_t *body, size_t len)
+{
+	return type == 'T' && body != NULL && memmem(body, len, srv->nonce, strlen(srv->nonce) + 1) != NULL;
+}
+
+static enum chore_next barrier_message(struct server *srv, char type, const uint8_t *body, size_t len)
+{
+	srv->barrier_seen = srv->barrier_seen || is_our_answer(srv, type, body, len);
+	if (!srv->barrier_seen && type == 'Z')
+		barrier_ready(srv, (char)body[0]);
+	else if (!srv->barrier_seen)
 		return CHORE_PASS; /* a late answer to the client */
+	if (!srv->barrier_seen || type != 'Z')
+		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
 	tracker_barrier_passed(&srv->tracker);
 	return CHORE_DONE;
@@ -201,6 +228,11 @@ void chore_clean_on(struct server *srv)
 	} else {
 		srv->chore = CHORE_NONE;
 		srv->pinned = false;
+		if (!tracker_idle(&srv->tracker)) {
+			/* What the client did inside COPY leaves it open what is still to come. */
+			server_close(srv, "client left a conversation whose end is not certain");
+			return;
+		}
 		if (srv->deadline != NULL)
 			timer_clear(srv->deadline);
 		pool_release(srv->pool, srv);
@@ -218,6 +250,7 @@ void chore_clean(struct server *srv, bool half_sent, bool cancel)
 	enum err rc;
 
 	server_set_state(srv, SERVER_CLEANING);
+	srv->cut = srv->cut || half_sent;
 	if (half_sent || t->lost || t->doubtful || srv->chore != CHORE_NONE) {
 		server_close(srv, "client left in the middle of a message");
 		return;
@@ -265,9 +298,9 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 		return CHORE_FAILED;
 	switch (srv->chore) {
 	case CHORE_SETUP:
-		return setup_message(srv, type, body, len);
+		return setup_message(srv, type);
 	case CHORE_BARRIER:
-		return barrier_message(srv, type);
+		return barrier_message(srv, type, body, len);
 	default:
 		return clean_message(srv, type);
 	}

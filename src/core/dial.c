@@ -37,6 +37,9 @@ void dial_free(struct dial *d)
 	route_release(d->route);
 	database_release(d->db);
 	free(d->extra_names);
+	free(d->host);
+	free(d->hostaddr);
+	free(d->port);
 	free(d);
 }
 

@@ -106,24 +106,34 @@ static void login_done(void *arg, PGconn *conn, const struct login_failure *fail
 	}
 }
 
+/* What makes libpq choose among servers. A cancel goes to the one that the backend runs on. */
+#define CHOOSES_SERVER "host,hostaddr,port,target_session_attrs,load_balance_hosts,service"
+
+static void add(const char **keywords, const char **values, size_t *n, const char *keyword,
+                const char *value)
+{
+	keywords[*n] = keyword;
+	values[(*n)++] = value;
+}
+
 static void log_in(struct gate *g, struct dial *d)
 {
 	const char *keywords[DIAL_KEYWORDS_MAX + 1], *values[DIAL_KEYWORDS_MAX + 1];
 	struct login_request req = { keywords, values, d->timeout };
 	size_t i, n = 0;
 
-	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - 2; i++) {
-		keywords[n] = d->db->keywords[i];
-		values[n++] = d->db->values[i];
+	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - 5; i++)
+		if (d->cancel_pid == 0 || !site_list_has(CHOOSES_SERVER, d->db->keywords[i]))
+			add(keywords, values, &n, d->db->keywords[i], d->db->values[i]);
+	if (d->cancel_pid != 0) {
+		add(keywords, values, &n, "host", d->host);
+		add(keywords, values, &n, "hostaddr", d->hostaddr);
+		add(keywords, values, &n, "port", d->port);
 	}
-	if (!d->db->has_user) {
-		keywords[n] = "user";
-		values[n++] = route_role(d->route);
-	}
-	if (!d->db->has_dbname) {
-		keywords[n] = "dbname";
-		values[n++] = route_database(d->route);
-	}
+	if (!d->db->has_user)
+		add(keywords, values, &n, "user", route_role(d->route));
+	if (!d->db->has_dbname)
+		add(keywords, values, &n, "dbname", route_database(d->route));
 	keywords[n] = values[n] = NULL;
 	if (login_start(g->loop, g->resolver, &req, login_done, d, &d->login) != ERR_OK) {
 		snprintf(d->failure.message, sizeof(d->failure.message), "out of memory");

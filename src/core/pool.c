@@ -204,19 +204,31 @@ static bool is_permanent(const char *sqlstate)
 	return true;
 }
 
+/* A permit is free again: for whoever waits. */
+static void wake_others(struct pool *p)
+{
+	size_t i, n = route_workers(p->route);
+
+	for (i = 0; i < n; i++)
+		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 && i != p->worker->index)
+			worker_post_look(p->worker->crew->workers[i], p->route);
+}
+
 static void login_failed(struct pool *p, const struct dial *d)
 {
 	usec_t longest = p->worker->site->settings.server_login_retry;
 
 	p->failure = d->failure;
+	/* Several that fail together are one failure. */
+	if (!resting(p))
+		p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;
 	p->failed_at = now_of(p);
-	p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;
 	if (p->retry_pause > longest)
 		p->retry_pause = longest > 0 ? longest : 1;
 	p->permanent = is_permanent(d->failure.sqlstate);
-	log_warning(LOG_POOL, 0, "login failed: database=%s role=%s sqlstate=%s message=\"%s\" retry_in=%s",
-	            route_database(p->route), route_role(p->route), p->failure.sqlstate,
-	            quote_str(p->failure.message).s, duration_text(p->retry_pause).s);
+	log_warning(LOG_POOL, 0, "login failed: database=\"%s\" role=\"%s\" sqlstate=%s message=\"%s\" "
+	            "retry_in=%s", quote_str(route_database(p->route)).s,
+	            quote_str(route_role(p->route)).s, p->failure.sqlstate, quote_str(p->failure.message).s, duration_text(p->retry_pause).s);
 	timer_set(p->retry_timer, p->retry_pause);
 	/* While other servers live, those who wait can still be served. */
 	if (p->permanent && route_servers(p->route) == 0)
@@ -225,7 +237,10 @@ static void login_failed(struct pool *p, const struct dial *d)
 
 static void retry_due(void *arg)
 {
-	seek(arg);
+	struct pool *p = arg;
+
+	p->failed_at = 0; /* however early the timer is by our clock */
+	seek(p);
 }
 
 static void learn(struct pool *p, struct params *reported);
@@ -239,11 +254,13 @@ static void login_succeeded(struct pool *p, struct dial *d)
 	if ((srv = server_create(p, d)) == NULL) {
 		log_error(LOG_POOL, 0, "login lost: out of memory");
 		route_permit_give(p->route);
+		wake_others(p);
 		return;
 	}
 	if (p->worker->site->settings.log_connections)
-		log_info(LOG_SERVER, srv->id, "login: database=%s role=%s host=%s pid=%u tls=%s took_us=%jd",
-		         route_database(p->route), route_role(p->route), PQhost(srv->conn), srv->pid,
+		log_info(LOG_SERVER, srv->id, "login: database=\"%s\" role=\"%s\" host=%s pid=%u tls=%s took_us=%jd",
+		         quote_str(route_database(p->route)).s, quote_str(route_role(p->route)).s,
+		         PQhost(srv->conn), srv->pid,
 		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",
 		         (intmax_t)d->took);
 	if (!database_same_login(srv->db, p->db))
@@ -265,8 +282,10 @@ void pool_dialled(struct dial *d, struct worker *home)
 		} else {
 			route_permit_give(d->route);
 			login_failed(p, d);
+			wake_others(p);
 			seek(p);
 		}
+		pool_drop_unused(p);
 	}
 	dial_free(d);
 	worker_check_end(home);
@@ -326,13 +345,12 @@ static struct server *take_idle(struct pool *p)
 
 void pool_wait(struct pool *p, struct session *s)
 {
-	/* What was refused a moment ago is refused at once: no login for each who asks. */
-	if (p->permanent && resting(p) && route_servers(p->route) == 0) {
-		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message, NULL);
-		return;
-	}
 	enqueue(p, s);
-	seek(p);
+	/* What was refused a moment ago is refused at once: no login for each who asks. */
+	if (p->permanent && resting(p) && route_servers(p->route) == 0)
+		refuse_all(p);
+	else
+		seek(p);
 }
 
 struct server *pool_acquire(struct pool *p, struct session *s)
@@ -355,7 +373,7 @@ static bool worn_out(const struct pool *p, const struct server *srv)
 }
 
 /* Arm the sweep for the first idle server to reach a limit. */
-static void plan_sweep(struct pool *p)
+static void plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay))
 {
 	usec_t idle = p->worker->site->settings.server_idle_timeout, life = p->db->server_lifetime;
 	usec_t now = now_of(p), next = 0, due;
@@ -368,7 +386,7 @@ static void plan_sweep(struct pool *p)
 			next = due;
 	}
 	if (next != 0)
-		timer_set(p->sweep_timer, next > now ? next - now : 0);
+		set(p->sweep_timer, next > now ? next - now : 0);
 }
 
 static void sweep_due(void *arg)
@@ -384,7 +402,7 @@ static void sweep_due(void *arg)
 		else if (idle > 0 && now_of(p) - srv->since >= idle)
 			server_close(srv, "server_idle_timeout");
 	}
-	plan_sweep(p);
+	plan_sweep(p, timer_set);
 }
 
 /* The worker to whom a free server is due, by waiting time; -1: us, or nobody. */
@@ -408,10 +426,14 @@ static void deal(struct pool *p)
 
 	while ((srv = take_idle(p)) != NULL) {
 		if ((other = due_elsewhere(p)) >= 0) {
+			/* One for each time that somebody says he waits. */
+			atomic_store(&route_mark(p->route, (size_t)other)->oldest_wait, 0);
 			server_hand_over(srv, p->worker->crew->workers[other]);
 		} else if ((s = TAILQ_FIRST(&p->waiters)) == NULL) {
 			return;
-		} else if (s->state == SESSION_GREETING && pool_knows_greeting(p)) {
+		} else if (s->state == SESSION_GREETING) {
+			if (!pool_knows_greeting(p))
+				return;
 			greet_all(p);
 		} else {
 			pool_forget(p, s);
@@ -440,12 +462,13 @@ void pool_release(struct pool *p, struct server *srv)
 	server_set_state(srv, SERVER_IDLE);
 	deal(p);
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
-		plan_sweep(p);
+		plan_sweep(p, timer_set_once);
 	tour_revisit(p->worker);
 }
 
 void pool_look_again(struct pool *p)
 {
+	mark_waiting(p);
 	deal(p);
 	if (first_greeting(p) != NULL && pool_knows_greeting(p))
 		greet_all(p);
@@ -454,12 +477,7 @@ void pool_look_again(struct pool *p)
 
 void pool_server_gone(struct pool *p)
 {
-	size_t i, n = route_workers(p->route);
-
-	/* The permit is free for whoever waits. */
-	for (i = 0; i < n; i++)
-		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 && i != p->worker->index)
-			worker_post_look(p->worker->crew->workers[i], p->route);
+	wake_others(p);
 	seek(p);
 	tour_revisit(p->worker);
 }
@@ -491,7 +509,7 @@ void pool_follow(struct pool *p, struct database *db)
 	database_release(p->db);
 	p->db = db;
 	route_set_limit(p->route, (int)db->pool_size);
-	plan_sweep(p);
+	plan_sweep(p, timer_set);
 	pool_look_again(p);
 }
 

@@ -6,6 +6,7 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/wire/frame.h"
 
 /* Most plaintext that a client may have lying here while it cannot be passed on. */
 #define INPUT_HIGH_BYTES (IO_KEPT_MAX / 2)
@@ -47,17 +48,29 @@ void relay_start_clocks(struct session *s)
 		s->xact_since = s->query_since;
 }
 
-void relay_attach(struct session *s, struct server *srv)
+/* Only a Query or a Parse of its own drops the unnamed statement that another client may have left:
+ * anything else could get to run that. first: the session's next message, as far as it has come. */
+static bool must_scrub(const struct server *srv, struct bytes first)
 {
+	if (srv->unnamed == UNNAMED_NONE || (first.len > 0 && first.at[0] == 'Q'))
+		return false;
+	return first.len <= FRAME_HEADER || first.at[0] != 'P' || first.at[FRAME_HEADER] != '\0';
+}
+
+void relay_attach(struct session *s, struct server *srv, struct bytes first)
+{
+	bool scrub = must_scrub(srv, first);
+
 	assert(s->server == NULL && srv->session == NULL);
 	server_set_state(srv, SERVER_ACTIVE);
 	srv->session = s;
 	srv->used = true;
+	srv->unnamed = UNNAMED_NONE;
 	s->server = srv;
 	session_set_state(s, SESSION_ACTIVE);
 	s->pool->stats.server_assignment_count++;
 	relay_start_clocks(s);
-	if (chore_setup(srv) != ERR_OK)
+	if (chore_setup(srv, scrub) != ERR_OK)
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 }
 
@@ -85,13 +98,29 @@ static struct server *separate(struct session *s)
 	return srv;
 }
 
+/* At a boundary: to the next one at once if nothing of this session stays in it. */
+static void give_back(struct server *srv)
+{
+	if (chore_needs_reset(srv))
+		chore_clean(srv, false, false);
+	else
+		pool_release(srv->pool, srv);
+}
+
+/* Between transactions: does the session leave nothing in the server that it will come back for? */
+static bool may_part(const struct session *s)
+{
+	return s->pool->db->pool_mode == POOL_TRANSACTION && !s->server->pinned &&
+	       s->server->unnamed != UNNAMED_PARSED;
+}
+
 void relay_detach(struct session *s, bool cancel)
 {
 	bool clean = relay_between(s), half_sent = s->passing > 0 && !s->dropping;
 	struct server *srv = separate(s);
 
-	if (clean && !chore_needs_reset(srv))
-		pool_release(srv->pool, srv);
+	if (clean)
+		give_back(srv);
 	else
 		chore_clean(srv, half_sent, cancel);
 }
@@ -103,7 +132,7 @@ bool relay_mid_message(const struct session *s)
 
 void relay_grant(struct session *s, struct server *srv)
 {
-	relay_attach(s, srv);
+	relay_attach(s, srv, (struct bytes){ s->input.at, s->input.len });
 	if (s->state == SESSION_ACTIVE)
 		relay_resume(s);
 }
@@ -134,11 +163,11 @@ static void settle_session(struct session *s)
 	over = s->leaving || s->worker->draining;
 	if (relay_between(s) && over) {
 		session_close(s, s->leaving ? CLOSE_LOST : CLOSE_SHUTDOWN, NULL);
-	} else if (relay_between(s) && s->pool->db->pool_mode == POOL_TRANSACTION && !srv->pinned) {
+	} else if (relay_between(s) && may_part(s)) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);
 		relay_flow(s);
-		pool_release(srv->pool, srv);
+		give_back(srv);
 	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
 		session_close(s, CLOSE_LOST, NULL);
 	} else if (tracker_wants_barrier(&srv->tracker) && srv->chore == CHORE_NONE && s->passing == 0 &&

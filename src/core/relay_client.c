@@ -1,6 +1,7 @@
 /* Client to server. */
 #include "relay_priv.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "pgseal/base/log.h"
@@ -8,6 +9,7 @@
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
 #include "pgseal/wire/message.h"
+#include "pgseal/wire/reader.h"
 
 static void client_flush(struct session *s, struct feed *f)
 {
@@ -62,32 +64,58 @@ static bool needs_server(char type)
 	return tracker_needs_server(&nothing, type);
 }
 
-static enum feed_next client_lend(struct session *s, char type)
+static enum feed_next client_lend(struct session *s, struct bytes message)
 {
 	struct server *srv;
 
-	if (!needs_server(type)) {
+	if (!needs_server((char)message.at[0])) {
 		s->dropping = true;
 		return FEED_ON;
 	}
 	if ((srv = pool_acquire(s->pool, s)) == NULL)
 		return FEED_STOP;
-	relay_attach(s, srv);
+	relay_attach(s, srv, message);
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
-/* A named statement lives in the server: the session keeps it from now on, so that no other client's
- * statement of that name can ever be met. False: the name has not come yet. */
-static bool client_pin(struct session *s, struct bytes message)
+/* Longest that names in a message may be before it is taken for one that names something. */
+#define NAMES_MAX_BYTES 1024
+
+/* The statement that a Parse or Bind is about. False: it has not come yet. */
+static bool statement_named(struct bytes message, bool *named)
 {
-	if (s->pool->db->pool_mode == POOL_SESSION || s->server->pinned)
-		return true;
-	if (message.len <= FRAME_HEADER)
+	struct reader r = reader_of(message);
+	const uint8_t *header;
+	struct bytes name;
+
+	*named = true;
+	if (!reader_take(&r, FRAME_HEADER, &header))
 		return false;
-	if (message.at[FRAME_HEADER] != '\0') {
+	if (message.at[0] == 'B' && !reader_str(&r, &name)) /* the portal */
+		return message.len > NAMES_MAX_BYTES;
+	if (reader_left(&r) == 0)
+		return false;
+	*named = reader_rest(&r).at[0] != '\0';
+	return true;
+}
+
+/* Prepared statements live in the server. A named one pins it to the session, so that no other client
+ * can ever meet it; the unnamed one keeps it until it is bound. False: wait for the name. */
+static bool client_prepares(struct session *s, struct bytes message)
+{
+	struct server *srv = s->server;
+	bool named;
+
+	if (s->pool->db->pool_mode == POOL_SESSION)
+		return true;
+	if (!statement_named(message, &named))
+		return false;
+	if (!named) {
+		srv->unnamed = message.at[0] == 'P' ? UNNAMED_PARSED : UNNAMED_BOUND;
+	} else if (message.at[0] == 'P' && !srv->pinned) {
 		log_info(LOG_SESSION, s->id, "pinned: server=%s reason=\"named prepared statement\"",
-		         log_id_text(s->server->id).s);
-		s->server->pinned = true;
+		         log_id_text(srv->id).s);
+		srv->pinned = true;
 	}
 	return true;
 }
@@ -100,8 +128,11 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 
 	if (relay_client_blocked(s))
 		return FEED_STOP;
-	if (type == 'P' && !client_pin(s, (struct bytes){ f->at + f->pos, f->len - f->pos }))
+	if ((type == 'P' || type == 'B') &&
+	    !client_prepares(s, (struct bytes){ f->at + f->pos, f->len - f->pos }))
 		return FEED_STOP;
+	if (type == 'Q')
+		srv->unnamed = UNNAMED_NONE;
 	if (tracker_quiet(&srv->tracker))
 		relay_start_clocks(s);
 	if (tracker_from_client(&srv->tracker, type, &what) != ERR_OK) {
@@ -141,7 +172,7 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	}
 	if (s->skipping)
 		client_skip(s, type);
-	else if (s->server == NULL && client_lend(s, type) == FEED_STOP)
+	else if (s->server == NULL && client_lend(s, rest) == FEED_STOP)
 		return FEED_STOP;
 	else if (s->server != NULL && client_forward(s, f, type) == FEED_STOP)
 		return FEED_STOP;
@@ -222,6 +253,7 @@ static void session_readable(void *arg)
 	if (!relay_client_blocked(s)) {
 		/* At most the head of a message is kept while nothing blocks. */
 		kept = s->input.len;
+		assert(kept <= IO_KEPT_MAX);
 		memcpy(plain, s->input.at != NULL ? s->input.at : plain, kept);
 	}
 	next = stream_receive(&s->stream, plain + kept, IO_PLAIN_BYTES, &got);
@@ -235,6 +267,8 @@ static void session_readable(void *arg)
 		return;
 	if (next == STREAM_EOF || next == STREAM_FAILED)
 		client_ended(s);
+	else if (s->state == SESSION_ACTIVE && s->passing == 0 && tracker_quiet(&s->server->tracker))
+		relay_settle(s->server); /* the answer had come before the message was whole */
 	else
 		relay_flow(s);
 }

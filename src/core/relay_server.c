@@ -42,6 +42,7 @@ static void server_ruin(struct server *srv, enum close_reason reason, const char
 	if (s != NULL) {
 		/* A message cut in the middle stays so: nothing of ours may follow it. */
 		srv->session = NULL;
+		srv->cut = s->passing > 0 && !s->dropping;
 		if (relay_mid_message(s))
 			reason = CLOSE_SERVER_FATAL;
 		s->server = NULL;
@@ -116,6 +117,12 @@ static enum err chore_step(struct server *srv, const struct frame *f, const uint
 	}
 }
 
+/* A field of an ErrorResponse, which ends with NUL where it stands. */
+static const char *field(struct bytes b, const char *missing)
+{
+	return b.at != NULL ? (const char *)b.at : missing;
+}
+
 /* A statement of ours failed: its session gets the server's words. */
 static void server_refused(struct server *srv)
 {
@@ -126,7 +133,8 @@ static void server_refused(struct server *srv)
 	if (s != NULL && message_read_error(words, &view) == ERR_OK) {
 		srv->session = NULL;
 		s->server = NULL;
-		session_close_words(s, CLOSE_SETUP, quote(view.sqlstate).s, quote(view.message).s, NULL);
+		session_close_words(s, CLOSE_SETUP, field(view.sqlstate, "XX000"),
+		                    field(view.message, "session parameters were refused"), NULL);
 	}
 	server_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 }
@@ -138,8 +146,10 @@ static enum err session_message(struct server *srv, const struct frame *f, const
 	enum err rc;
 
 	srv->dropping = false;
-	if (type == 'E' && is_fatal(body, f->size - FRAME_HEADER))
-		srv->fatal = true;
+	if (type == 'E') {
+		srv->fatal = srv->fatal || is_fatal(body, f->size - FRAME_HEADER);
+		srv->unnamed = UNNAMED_NONE; /* if only because nobody will come back to bind it */
+	}
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc == ERR_OK && type == 'Z')
 		count_ready(srv->session, srv);
@@ -153,7 +163,7 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 
 	if (type == 'S')
 		rc = learn_parameter(srv, body, f->size - FRAME_HEADER);
-	if (rc == ERR_OK && srv->chore != CHORE_NONE && srv->chore != CHORE_BARRIER)
+	if (rc == ERR_OK && srv->chore != CHORE_NONE)
 		rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc != ERR_OK)
 		return rc;
@@ -180,8 +190,10 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	case FRAME_READY:
 		break;
 	}
+	/* Errors are looked into too, unless they are monstrous. */
 	needed = (frame.row->flags & FRAME_WHOLE) != 0 ||
-	         (frame.row->type == 'E' && srv->chore != CHORE_NONE && frame.size < FRAME_WHOLE_MAX);
+	         (frame.row->type == (srv->chore == CHORE_BARRIER ? 'T' : 'E') &&
+	          frame.size < FRAME_WHOLE_MAX);
 	if (frame.size <= rest.len)
 		body = rest.at + FRAME_HEADER;
 	else if (needed)
@@ -241,7 +253,9 @@ static void server_readable(void *arg)
 		server_keep(srv, plain + used, kept + got - used);
 	if (srv->state == SERVER_CLOSING)
 		return;
-	if (next == STREAM_EOF || next == STREAM_FAILED) {
+	if ((next == STREAM_EOF || next == STREAM_FAILED) && srv->chore == CHORE_SETUP && srv->words.len > 0) {
+		server_refused(srv);
+	} else if (next == STREAM_EOF || next == STREAM_FAILED) {
 		stream_why(&srv->stream, why, sizeof(why));
 		server_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
 	} else {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <openssl/ssl.h>
 
@@ -93,7 +94,8 @@ static enum err join(struct server *srv, struct pool *p)
 	if ((rc = stream_start(&srv->stream, w->io, &relay_server_ops, srv)) != ERR_OK)
 		return rc;
 	srv->pool = p;
-	srv->state = SERVER_IDLE;
+	/* Not to be lent yet: that begins with pool_release. */
+	srv->state = SERVER_CLEANING;
 	srv->since = loop_now(w->loop);
 	list_in(srv);
 	return ERR_OK;
@@ -143,8 +145,9 @@ void server_close(struct server *srv, const char *why)
 	if (srv->state == SERVER_CLOSING)
 		return;
 	if (why != NULL && srv->pool->worker->site->settings.log_disconnections)
-		log_info(LOG_SERVER, srv->id, "close: database=%s role=%s pid=%u reason=\"%s\"",
-		         route_database(srv->route), route_role(srv->route), srv->pid, why);
+		log_info(LOG_SERVER, srv->id, "close: database=\"%s\" role=\"%s\" pid=%u reason=\"%s\"",
+		         quote_str(route_database(srv->route)).s, quote_str(route_role(srv->route)).s,
+		         srv->pid, why);
 	server_set_state(srv, SERVER_CLOSING);
 }
 
@@ -153,7 +156,10 @@ static void destroy(struct server *srv)
 {
 	struct route *route = srv->route;
 
-	/* libpq says goodbye through our transport while it closes. */
+	/* libpq says goodbye through our transport while it closes; behind half a message its Terminate
+	 * would complete that message, and the server would carry it out. */
+	if (srv->cut)
+		shutdown(srv->stream.fd, SHUT_WR);
 	stream_part(&srv->stream);
 	stream_stop(&srv->stream);
 	PQfinish(srv->conn);
@@ -200,6 +206,7 @@ static void arrive(struct letter *letter, void *owner)
 	if (!database_same_login(srv->db, p->db))
 		srv->stale = "configuration changed";
 	pool_release(p, srv);
+	pool_look_again(p);
 }
 
 static void discard(struct letter *letter)

@@ -91,11 +91,13 @@ static void startup_drop(struct session *s)
 void session_free(struct session *s)
 {
 	uint8_t unread[4096];
+	int i;
 
 	stream_part(&s->stream);
 	/* Unread bytes would turn our close into a reset, which may overtake the last words. */
-	while (recv(s->stream.fd, unread, sizeof(unread), MSG_DONTWAIT) == (ssize_t)sizeof(unread))
-		;
+	for (i = 0; i < 16; i++)
+		if (recv(s->stream.fd, unread, sizeof(unread), MSG_DONTWAIT) < (ssize_t)sizeof(unread))
+			break;
 	if (s->stream.ssl != NULL && !stream_failed(&s->stream))
 		SSL_shutdown(s->stream.ssl);
 	stream_stop(&s->stream);
@@ -278,6 +280,22 @@ static void console_failed(void *arg)
 		session_close(s, CLOSE_LOST, NULL);
 }
 
+void session_console_begin(struct session *s)
+{
+	struct buf early = s->input;
+	size_t used;
+
+	/* What came right behind the StartupMessage. */
+	memset(&s->input, 0, sizeof(s->input));
+	used = console_feed(s, early.at, early.len);
+	if (s->state != SESSION_CLOSING && early.len - used > CONSOLE_MESSAGE_MAX)
+		session_close(s, CLOSE_PROTOCOL, NULL);
+	else if (s->state != SESSION_CLOSING &&
+	         buf_append(&s->input, early.at + used, early.len - used) != ERR_OK)
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+	buf_free(&early);
+}
+
 const struct stream_ops session_console_ops = { console_readable, console_drained, console_failed };
 
 /* ---- the end ---- */
@@ -351,7 +369,7 @@ void session_fail_request(struct session *s, const char *sqlstate, const char *m
 	session_set_state(s, SESSION_IDLE);
 	session_tell(s, 'E', "ERROR", sqlstate, message, NULL, NULL);
 	/* A batch is skipped up to its Sync, a Query or FunctionCall ends with itself. */
-	s->skipping = frame.row->type != 'Q' && frame.row->type != 'F';
+	s->skipping = strchr("QFS", frame.row->type) == NULL;
 	s->passing = frame.size;
 	s->dropping = true;
 	if (!s->skipping)

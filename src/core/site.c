@@ -20,7 +20,7 @@ static void read_setting(struct build *b, const struct ini_entry *e)
 
 	if (row != NULL) {
 		if (settings_set(&b->site->settings, row, e->value, &why) != ERR_OK)
-			report_error(b->rep, e->at, "%s: %s", e->key, why.text);
+			report_error(b->rep, e->at, "%s", why.text);
 		return;
 	}
 	remedy = settings_foreign(e->key, &accepted);
@@ -37,7 +37,7 @@ static void read_identity(struct build *b, const struct ini_entry *e)
 	identity_rules_add(b->site->rules, e->key, e->value, e->at, b->rep);
 }
 
-static bool is_console_name(const char *name)
+bool site_is_console(const char *name)
 {
 	return strcmp(name, "pgseal") == 0 || strcmp(name, "pgbouncer") == 0;
 }
@@ -48,7 +48,7 @@ static void read_database(struct build *b, const struct ini_entry *e)
 	struct database **more, *db;
 	size_t i;
 
-	if (is_console_name(e->key)) {
+	if (site_is_console(e->key)) {
 		report_error(b->rep, e->at, "database \"%s\": the name is the console's; choose another and "
 		             "set dbname=%s", e->key, e->key);
 		return;

@@ -78,8 +78,12 @@ static void open_console(struct session *s)
 	struct worker *w = s->worker;
 
 	session_greet(s);
-	if (s->state != SESSION_CLOSING && w->crew->console->open(s) != ERR_OK)
+	if (s->state == SESSION_CLOSING)
+		return;
+	if (w->crew->console->open(s) != ERR_OK)
 		session_close(s, CLOSE_NO_MEMORY, NULL);
+	else
+		session_console_begin(s);
 }
 
 /* Greet it, from what is known of its route, or let it wait for the first server to tell. */
@@ -257,7 +261,7 @@ static void drain_arrive(struct letter *letter, void *owner)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
 	HASH_ITER(hh, w->pools, p, next)
 		pool_reconnect(p, "shutdown");
-	w->stop = w->stop || l->at_once;
+	w->at_once = w->at_once || l->at_once;
 	free(l);
 	worker_check_end(w);
 }
@@ -297,10 +301,39 @@ static bool sessions_left(const struct worker *w)
 	return false;
 }
 
+/* Part of the worker: nothing to free. */
+static void farewell_discard(struct letter *letter)
+{
+	(void)letter;
+}
+
 void worker_check_end(struct worker *w)
 {
-	if (w->stop || (w->draining && !sessions_left(w) && !pools_busy(w)))
-		loop_stop(w->loop);
+	if (!w->draining || w->drained || (!w->at_once && (sessions_left(w) || pools_busy(w))))
+		return;
+	w->drained = true;
+	w->farewell.deliver = w->crew->worker_drained;
+	w->farewell.discard = farewell_discard;
+	mailbox_post(w->crew->control, &w->farewell);
+}
+
+static void stop_arrive(struct letter *letter, void *owner)
+{
+	struct worker *w = owner;
+
+	free(letter);
+	loop_stop(w->loop);
+}
+
+void worker_post_stop(struct worker *w)
+{
+	struct letter *letter = calloc(1, sizeof(*letter));
+
+	if (letter == NULL)
+		abort();
+	letter->deliver = stop_arrive;
+	letter->discard = drain_discard;
+	worker_post(w, letter);
 }
 
 static void close_rest(struct worker *w)
@@ -392,19 +425,14 @@ static void end_of_turn(void *arg)
 		server_free(srv);
 	while ((s = TAILQ_FIRST(&w->dead)) != NULL) {
 		TAILQ_REMOVE(&w->dead, s, link);
-		p = s->pool;
+		/* Its pool may be gone already: the dead do not count there. */
+		HASH_FIND_PTR(w->pools, &s->route, p);
 		session_free(s);
 		if (p != NULL)
 			pool_drop_unused(p);
 	}
 	if (any)
 		worker_check_end(w);
-}
-
-/* Part of the worker: nothing to free. */
-static void farewell_discard(struct letter *letter)
-{
-	(void)letter;
 }
 
 static void *worker_main(void *arg)
@@ -418,9 +446,6 @@ static void *worker_main(void *arg)
 	loop_run(w->loop, end_of_turn, w);
 	close_rest(w);
 	end_of_turn(w);
-	w->farewell.deliver = w->crew->worker_ended;
-	w->farewell.discard = farewell_discard;
-	mailbox_post(w->crew->control, &w->farewell);
 	return NULL;
 }
 

@@ -130,13 +130,13 @@ enum err hosts_start(struct resolver *r, const char *hosts, const char *ports,
 	h->count = split(h->names, h->name);
 	h->port_count = split(h->ports, h->port);
 	h->starting = true;
-	*out = h;
 	hosts_advance(h);
 	h->starting = false;
-	if (h->finished) {
-		*out = NULL;
+	/* When it is finished, done may have freed what out points into. */
+	if (h->finished)
 		hosts_free(h);
-	}
+	else
+		*out = h;
 	return ERR_OK;
 }
 

@@ -145,6 +145,13 @@ static bool is_host_keyword(const char *keyword)
 	       strcmp(keyword, "port") == 0;
 }
 
+/* libpq would print them to stderr. */
+static void ignore_notice(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
 /* lists NULL: as the caller gave them. */
 static void login_connect(struct login *l, const struct host_lists *lists)
 {
@@ -171,6 +178,7 @@ static void login_connect(struct login *l, const struct host_lists *lists)
 	} else if (PQstatus(l->conn) == CONNECTION_BAD) {
 		login_fail(l, PQerrorMessage(l->conn));
 	} else {
+		PQsetNoticeProcessor(l->conn, ignore_notice, NULL);
 		/* Verbose errors carry the SQLSTATE, which libpq has no other way to tell. */
 		PQsetErrorVerbosity(l->conn, PQERRORS_VERBOSE);
 		login_wait(l, LOOP_WRITE);

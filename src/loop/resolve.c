@@ -96,13 +96,12 @@ enum err resolve_start(struct resolver *r, const char *host,
 	q->done = done;
 	q->arg = arg;
 	q->starting = true;
-	*out = q;
 	q->request = evdns_getaddrinfo(r->dns, host, NULL, &hints, answered, q);
 	q->starting = false;
-	if (q->finished) {
-		*out = NULL;
+	if (q->finished)
 		free(q);
-	}
+	else
+		*out = q;
 	return ERR_OK;
 }
 

@@ -306,7 +306,7 @@ size_t stream_read(struct stream *s, uint8_t *to, size_t n)
 			stream_tls_result(s, rc);
 			break;
 		}
-		s->end.key_updates = 0;
+		tls_end_data(&s->end, got);
 		fill += got;
 	}
 	return fill;

@@ -67,6 +67,17 @@ static void count_key_updates(int write_p, int version, int content_type, const 
 		end->flooded = true;
 }
 
+void tls_end_data(struct tls_end *end, size_t n)
+{
+	if (end->key_updates == 0)
+		return;
+	end->data_bytes += (uint32_t)(n < TLS_KEY_UPDATES_BYTES ? n : TLS_KEY_UPDATES_BYTES);
+	if (end->data_bytes < TLS_KEY_UPDATES_BYTES)
+		return;
+	end->key_updates = 0;
+	end->data_bytes = 0;
+}
+
 enum err tls_end_attach(SSL *ssl, struct tls_end *end)
 {
 	BIO *bio;

@@ -140,7 +140,7 @@ void guest_login(const struct guest *g, const char *user, const char *database)
 
 void guest_query(const struct guest *g, const char *sql)
 {
-	uint8_t message[1024];
+	uint8_t message[8192];
 	size_t n = strlen(sql) + 1;
 	uint32_t size = htonl((uint32_t)n + 4);
 

@@ -412,3 +412,22 @@ Test(identity, unix_socket_leads_to_the_console_and_nowhere_else)
 	guest_leave(&g);
 	rig_stop(rig);
 }
+
+Test(identity, console_answers_a_command_that_came_with_the_startup_message)
+{
+	static const char command[] = "Q\0\0\0\x11" "SHOW VERSION";
+	struct rig *rig = rig_start(NULL, NULL, NULL);
+	struct guest g = guest_unix(rig);
+	struct guest_answer answer;
+	uint8_t packet[256];
+	size_t n = rig_startup(packet, sizeof(packet), GUEST_V3_0,
+	                       (const char *const[]){ "user", "me", "database", "pgseal", NULL });
+
+	memcpy(packet + n, command, sizeof(command));
+	guest_send(&g, packet, n + sizeof(command));
+	guest_answer(&g, &answer);
+	cr_assert(answer.ready, "%s", answer.message);
+	cr_assert(strstr(guest_result(&g).s, "pgseal") != NULL);
+	guest_leave(&g);
+	rig_stop(rig);
+}

@@ -70,6 +70,44 @@ Test(limits, reset_in_the_middle_of_a_handshake_is_no_news)
 	rig_stop(rig);
 }
 
+/* How far a guest gets before it resets the connection. */
+static void reset_at(struct rig *rig, int stage)
+{
+	struct guest g = stage < 2 ? guest_clear(rig) : guest_tls(rig, "alice");
+	struct guest_answer answer;
+
+	if (stage == 1)
+		guest_request(&g, RIG_SSL_REQUEST);
+	if (stage >= 3)
+		guest_login(&g, "alice", "app");
+	if (stage >= 4)
+		guest_answer(&g, &answer);
+	if (stage >= 5)
+		guest_query(&g, "SELECT generate_series(1, 100000)");
+	guest_reset(&g);
+}
+
+Test(limits, resets_at_every_stage_leave_nothing_behind)
+{
+	struct rig *rig = rig_start(NULL, NULL, NULL);
+	PGresult *clients;
+
+	assert_serves(rig);
+	for (int i = 0; i < 60; i++)
+		reset_at(rig, i % 6);
+	/* the listeners, the loops, and at most one server for each who came as far as a query */
+	cr_assert(guest_wait_descriptors(rig, 60, RIG_PATIENCE_MS));
+	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "cl_active", "0",
+	                           RIG_PATIENCE_MS));
+	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "sv_active", "0",
+	                           RIG_PATIENCE_MS));
+	clients = rig_console(rig, "SHOW CLIENTS");
+	cr_assert_eq(PQntuples(clients), 1, "%d clients, the console among them", PQntuples(clients));
+	PQclear(clients);
+	assert_serves(rig);
+	rig_stop(rig);
+}
+
 /* ---- client_login_timeout ---- */
 
 static void send_half_hello(struct guest *g)
@@ -304,5 +342,54 @@ Test(limits, several_addresses_and_both_families_are_listened_on)
 	cr_assert_str_eq(rig_query(conn, "SELECT 1").s, "1");
 	cr_assert(rig_wait_log(rig, "login: .*peer=::1:", RIG_PATIENCE_MS));
 	PQfinish(conn);
+	rig_stop(rig);
+}
+
+Test(limits, star_listens_on_every_address)
+{
+	struct rig *rig = rig_start("listen_addr = *\n", NULL, NULL);
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	PGconn *conn;
+
+	assert_serves(rig);
+	if (fd >= 0) {
+		conn = rig_connect(rig, "hostaddr=::1");
+		cr_assert_str_eq(rig_query(conn, "SELECT 1").s, "1");
+		PQfinish(conn);
+	}
+	rig_stop(rig);
+}
+
+Test(limits, unix_socket_speaks_tls_to_those_who_ask)
+{
+	struct rig *rig = rig_start(NULL, NULL, NULL);
+	struct guest g = guest_unix(rig);
+	struct guest_answer answer;
+	char byte = 0;
+
+	guest_request(&g, RIG_SSL_REQUEST);
+	cr_assert(guest_recv(&g, &byte, 1, RIG_PATIENCE_MS) == 1 && byte == 'S', "answer %d", byte);
+	cr_assert(guest_handshake(&g, "alice", NULL, 0));
+	guest_login(&g, "alice", "app");
+	guest_answer(&g, &answer);
+	cr_assert(answer.ready, "%s", answer.message);
+	guest_leave(&g);
+	rig_stop(rig);
+}
+
+Test(limits, unix_socket_alone_needs_no_certificate_and_answers_n)
+{
+	struct rig *rig = rig_start("listen_addr =\nclient_tls_cert_file =\nclient_tls_key_file =\n"
+	                            "client_tls_ca_file =\n", NULL, NULL);
+	struct guest g = guest_unix(rig);
+	struct guest_answer answer;
+	char byte = 0;
+
+	guest_request(&g, RIG_SSL_REQUEST);
+	cr_assert(guest_recv(&g, &byte, 1, RIG_PATIENCE_MS) == 1 && byte == 'N', "answer %d", byte);
+	guest_login(&g, "postgres", "pgseal");
+	guest_answer(&g, &answer);
+	cr_assert(answer.ready, "%s", answer.message);
+	guest_leave(&g);
 	rig_stop(rig);
 }

@@ -224,14 +224,29 @@ Test(tls, flood_of_key_updates_before_the_login_is_closed_too)
 	assert_serves();
 }
 
+Test(tls, crumbs_of_data_between_the_key_updates_do_not_help)
+{
+	static const uint8_t flush[] = { 'H', 0, 0, 0, 4 };
+	struct guest g = session();
+	int updates = 0;
+
+	while (updates < 10000 && update_key(g.ssl) && SSL_write(g.ssl, flush, sizeof(flush)) > 0)
+		updates++;
+	cr_assert(updates > 0 && updates < 10000, "%d updates", updates);
+	guest_leave(&g);
+	assert_serves();
+}
+
 Test(tls, key_updates_among_queries_are_welcome)
 {
 	struct guest g = session();
+	char sql[4096];
 
+	snprintf(sql, sizeof(sql), "SELECT 1 /* %04000d */", 0);
 	for (int i = 0; i < 100; i++) {
 		cr_assert_eq(SSL_key_update(g.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
-		guest_query(&g, "SELECT 1");
-		cr_assert_str_eq(guest_result(&g).s, "1");
+		guest_query(&g, sql);
+		cr_assert_str_eq(guest_result(&g).s, "1", "time %d", i);
 	}
 	guest_leave(&g);
 }

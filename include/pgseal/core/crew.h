@@ -34,8 +34,8 @@ struct crew {
 	struct routes *routes;
 	const struct console_ops *console;
 	void *process;             /* for control's letters */
-	/* Delivered to control when a worker's thread ends. */
-	void (*worker_ended)(struct letter *letter, void *process);
+	/* Delivered to control when a worker has drained. */
+	void (*worker_drained)(struct letter *letter, void *process);
 	const struct control_ops *control_ops; /* how control answers the console; pgseal/admin/commands.h */
 	atomic_int clients;        /* admitted sessions, for max_client_conn; the console's not counted */
 	atomic_uint next_gate;     /* logins to servers go round */

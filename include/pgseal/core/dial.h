@@ -27,6 +27,7 @@ struct dial {
 	uint32_t cancel_pid;
 	struct canceller *canceller; /* owned; NULL: by a statement over a login */
 	uint64_t server_id;    /* of the cancelled server */
+	char *host, *hostaddr, *port; /* where exactly it is: the pid means nothing elsewhere; owned */
 	/* the answer */
 	PGconn *conn;          /* owned; NULL: failed, or a cancel */
 	bool ok;

@@ -29,10 +29,17 @@ enum server_state {
 enum chore {
 	CHORE_NONE,
 	CHORE_SETUP,    /* parameters for the session that it was just lent to */
-	CHORE_BARRIER,  /* an empty query, behind which nothing of the client's can come */
+	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */
 	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
 	CHORE_RESET,    /* server_reset_query */
+};
+
+/* The unnamed prepared statement on a server. It belongs to whoever parsed it last. */
+enum unnamed {
+	UNNAMED_NONE,   /* none, or dropped by a Query or an error */
+	UNNAMED_PARSED, /* its owner will come back to bind it: drivers do so behind a Sync */
+	UNNAMED_BOUND,
 };
 
 struct server {
@@ -58,6 +65,10 @@ struct server {
 	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
 	bool cancel_again;           /* and another was asked for meanwhile */
 	bool barrier_seen;           /* the barrier's own answer has begun */
+	char nonce[28];              /* the name of its answer's column */
+	char withheld;               /* status of a ReadyForQuery that the barrier holds back; 0: none */
+	bool cut;                    /* half a message was sent: nothing may ever follow it */
+	enum unnamed unnamed;
 	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
 	bool used;                   /* was lent at least once */
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */

@@ -93,6 +93,8 @@ struct session {
 
 /* For the console's sessions; relay_session_ops are for all others. */
 extern const struct stream_ops session_console_ops;
+/* Behind console_ops.open: deal with what came early. */
+void session_console_begin(struct session *s);
 
 const char *session_state_word(enum session_state state);
 void session_set_state(struct session *s, enum session_state next);

@@ -33,6 +33,8 @@ void site_release(struct site *site); /* NULL is fine */
 
 /* The entry of that name, or the fallback, or NULL. Borrowed from the site. */
 struct database *site_database(const struct site *site, const char *name);
+/* Is that database the console? No entry may have such a name. */
+bool site_is_console(const char *name);
 /* Is name in a comma-separated list, case ignored (parameter names)? */
 bool site_list_has(const char *list, const char *name);
 

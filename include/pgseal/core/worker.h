@@ -35,9 +35,10 @@ struct worker {
 	uint32_t next_key;
 	atomic_int load;                /* sessions: the gates pick the least */
 	pthread_t thread;
-	struct letter farewell;         /* tells control that the thread has ended */
+	struct letter farewell;         /* tells control that it is drained */
 	bool draining;                  /* sessions end at their transaction's end */
-	bool stop;                      /* and there is no waiting for the rest */
+	bool at_once;                   /* and there is no waiting for the rest */
+	bool drained;                   /* said so to control */
 	bool paused;                    /* PAUSE without a database: new pools too */
 	struct paused_list paused_databases; /* PAUSE with one: new pools of it too */
 	struct tour_list parked;        /* console requests that wait here for something */
@@ -57,9 +58,11 @@ void worker_post(struct worker *w, struct letter *letter);
 /* A session that a gate has let in, off its io: given away. */
 void worker_post_session(struct worker *w, struct session *s);
 enum err worker_post_site(struct worker *w, struct site *site) MUST_CHECK;
-/* Drain: sessions end with 57P01 as they come to a transaction's end; at once: now. The thread ends
- * when the last session is gone. */
+/* Drain: sessions end with 57P01 as they come to a transaction's end; at once: now. Control
+ * is told when the last session is gone. */
 void worker_post_drain(struct worker *w, bool at_once);
+/* End the thread. It runs on behind a drain, for console requests that must get round. */
+void worker_post_stop(struct worker *w);
 /* A pool of this route may have something to do. */
 void worker_post_look(struct worker *w, struct route *route);
 

@@ -17,7 +17,7 @@ struct host_lists {
 struct hosts;
 
 /* hosts and ports are comma-separated; ports may be NULL, "" or a single one for all. done(arg, lists,
- * NULL) or done(arg, NULL, why), later or before this returns; *out is NULL in that case. Only when
+ * NULL) or done(arg, NULL, why), later or before this returns; *out is not written in that case. Only when
  * no name has any address does it fail. ERR_NO_MEMORY. */
 enum err hosts_start(struct resolver *r, const char *hosts, const char *ports,
                      void (*done)(void *arg, const struct host_lists *lists, const char *why),

@@ -26,7 +26,7 @@ void resolver_free(struct resolver *r);
 bool resolve_is_literal(const char *host);
 
 /* Calls done(arg, result) later or before this returns; result is borrowed for the call. *out is for
- * resolve_cancel and is NULL when done was called already. */
+ * resolve_cancel and is not written when done was called already. */
 enum err resolve_start(struct resolver *r, const char *host,
                        void (*done)(void *arg, const struct resolved *result), void *arg,
                        struct resolve **out) MUST_CHECK;

@@ -14,9 +14,10 @@
 
 #include "pgseal/base/err.h"
 
-/* KeyUpdates without application data between them after which a peer is closed. Real peers send one
- * per 2^24 records. */
-#define TLS_KEY_UPDATES_MAX 32
+/* KeyUpdates within so much application data after which a peer is closed. Real peers send one per
+ * 2^24 records. */
+#define TLS_KEY_UPDATES_MAX   32
+#define TLS_KEY_UPDATES_BYTES 65536
 
 /* One connection's transport. Embedded in its owner, which outlives the SSL. */
 struct tls_end {
@@ -24,10 +25,13 @@ struct tls_end {
 	size_t (*take)(struct tls_end *end, void *to, size_t n);
 	/* Accept all n bytes of ciphertext; false: they cannot be kept. */
 	bool (*give)(struct tls_end *end, const void *at, size_t n);
-	uint16_t key_updates; /* since the last application data */
+	uint16_t key_updates; /* within the current TLS_KEY_UPDATES_BYTES of application data */
+	uint32_t data_bytes;
 	bool flooded;         /* more than TLS_KEY_UPDATES_MAX: reads fail from now on */
 };
 
+/* So much application data came: KeyUpdates are forgiven in time. */
+void tls_end_data(struct tls_end *end, size_t n);
 /* Put end under ssl, replacing whatever transport it had. ERR_NO_MEMORY. */
 enum err tls_end_attach(SSL *ssl, struct tls_end *end) MUST_CHECK;
 
