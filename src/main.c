@@ -1,7 +1,10 @@
 #include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libpq-fe.h>
 #include <openssl/crypto.h>
@@ -47,7 +50,21 @@ static void print_version(void)
 #endif
 }
 
-static int check(const char *path)
+/* Files that only root can read are no good to a pooler that runs as somebody else. */
+static enum err become(const char *name, struct report *rep)
+{
+	const struct passwd *pw;
+
+	if (name[0] == '\0' || geteuid() != 0)
+		return ERR_OK;
+	if ((pw = getpwnam(name)) != NULL && initgroups(name, pw->pw_gid) == 0 && setgid(pw->pw_gid) == 0 &&
+	    setuid(pw->pw_uid) == 0)
+		return ERR_OK;
+	report_error(rep, (struct place){ NULL, 0 }, "user \"%s\": cannot become that user", name);
+	return ERR_CONFIG;
+}
+
+static int check(const char *path, const char *user)
 {
 	struct report *rep = report_create();
 	struct site *site = NULL;
@@ -56,6 +73,15 @@ static int check(const char *path)
 	if (rep == NULL)
 		return EXIT_FAILURE;
 	rc = site_load(path, rep, &site);
+	if (rc == ERR_OK && (rc = become(user != NULL ? user : site->settings.user, rep)) == ERR_OK) {
+		/* Once more, with that user's eyes. */
+		site_release(site);
+		report_free(rep);
+		site = NULL;
+		if ((rep = report_create()) == NULL)
+			return EXIT_FAILURE;
+		rc = site_load(path, rep, &site);
+	}
 	report_print(rep, stdout);
 	if (rc == ERR_OK)
 		printf("%s: the configuration is fine\n", path);
@@ -127,7 +153,7 @@ static int act(struct arguments *a)
 {
 	switch (a->mode) {
 	case MODE_CHECK:
-		return check(a->run.config);
+		return check(a->run.config, a->run.user);
 	case MODE_EXPLAIN:
 		a->question.config = a->run.config;
 		return a->question.cert != NULL ? explain(&a->question) : complain("--explain needs --cert FILE");

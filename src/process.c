@@ -78,16 +78,22 @@ static void log_report(const struct report *rep)
 	}
 }
 
-/* What a reload cannot change is said, not silently left. */
-static void note_restart_only(const struct site *old, const struct site *new, struct report *rep)
+/* What a reload cannot change is said, and stays what it is in every view. */
+static void keep_restart_only(const struct site *old, struct site *new, struct report *rep)
 {
 	struct place at = { new->path, 0 };
-	size_t i;
+	const struct setting *row;
+	struct errbuf why;
+	char value[1024];
 
-	for (i = 0; i < settings_count; i++)
-		if (settings_table[i].apply == APPLY_RESTART &&
-		    !settings_same(&old->settings, &new->settings, &settings_table[i]))
-			report_notice(rep, at, "%s: takes effect with a restart", settings_table[i].name);
+	for (row = settings_table; row < settings_table + settings_count; row++) {
+		if (row->apply != APPLY_RESTART || settings_same(&old->settings, &new->settings, row))
+			continue;
+		report_notice(rep, at, "%s: takes effect with a restart", row->name);
+		settings_text(&old->settings, row, value, sizeof(value));
+		if (settings_set(&new->settings, row, value, &why) != ERR_OK)
+			report_notice(rep, at, "%s: %s", row->name, why.text);
+	}
 }
 
 /* Everybody gets the new site, or nobody. */
@@ -112,7 +118,7 @@ static enum err reload(struct process *p, struct report *rep)
 
 	if ((rc = site_load(p->opts->config, rep, &site)) != ERR_OK)
 		return rc;
-	note_restart_only(p->site, site, rep);
+	keep_restart_only(p->site, site, rep);
 	if ((rc = open_log(p, site, &why)) != ERR_OK)
 		report_error(rep, (struct place){ site->path, 0 }, "logfile: %s", why.text);
 	else
@@ -147,7 +153,8 @@ static enum err reload_and_tell(struct process *p, struct buf *text)
 		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s", err_text(rc));
 	for (i = 0; rep != NULL && i < report_lines(rep); i++) {
 		line = report_line(rep, i, &is_error);
-		if (buf_append(text, line, strlen(line)) != ERR_OK || buf_append(text, "\n", 1) != ERR_OK)
+		if ((i > 0 && buf_append(text, "\n", 1) != ERR_OK) ||
+		    buf_append(text, line, strlen(line)) != ERR_OK)
 			break;
 	}
 	report_free(rep);
@@ -253,8 +260,22 @@ static const struct control_ops control_ops = { order_reload, order_shutdown };
 
 /* ---- privileges, pid file ---- */
 
-static enum err drop_privileges(const char *name, struct errbuf *why)
+/* What root made so far must still be ours when we are not root any more: for the next log_reopen, for
+ * the console over the Unix socket, for removing the pid file's contents. */
+static void give_away(const struct process *p, const struct passwd *pw)
 {
+	const char *const paths[] = { p->site->settings.logfile, p->pidfile, p->listeners.socket_path };
+	size_t i;
+
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] != NULL && paths[i][0] != '\0' && chown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
+			log_warning(LOG_PROCESS, 0, "user \"%s\": %s stays root's: %s", pw->pw_name, paths[i],
+			            strerror(errno));
+}
+
+static enum err drop_privileges(struct process *p, struct errbuf *why)
+{
+	const char *name = p->opts->user != NULL ? p->opts->user : p->site->settings.user;
 	const struct passwd *pw;
 
 	if (name[0] == '\0')
@@ -263,6 +284,7 @@ static enum err drop_privileges(const char *name, struct errbuf *why)
 		return err_set(why, ERR_CONFIG, "user \"%s\": no such user", name);
 	if (geteuid() == pw->pw_uid)
 		return ERR_OK;
+	give_away(p, pw);
 	if (initgroups(name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
 		return err_set(why, ERR_IO, "user \"%s\": %s", name, strerror(errno));
 	return ERR_OK;
@@ -382,8 +404,7 @@ static enum err prepare(struct process *p, struct errbuf *why)
 			return err_set(why, rc, "%s", err_text(rc));
 	if ((rc = listeners_open(&p->site->settings, &p->listeners, why)) != ERR_OK ||
 	    (rc = write_pidfile(p, why)) != ERR_OK ||
-	    (rc = drop_privileges(p->opts->user != NULL ? p->opts->user : p->site->settings.user,
-	                          why)) != ERR_OK)
+	    (rc = drop_privileges(p, why)) != ERR_OK)
 		return rc;
 	if ((rc = make_crew(p)) != ERR_OK || (rc = start_crew(p)) != ERR_OK)
 		return err_set(why, rc, "threads: %s", err_text(rc));

@@ -161,18 +161,11 @@ const struct view view_config = VIEW(config_columns, NULL, config_home);
 	{                                                                              \
 		out->text = row->rule->field;                                          \
 	}
-#define RULE_INT(field)                                                                \
-	static void get_rule_##field(struct cell *out, const struct row *row)          \
-	{                                                                              \
-		cell_int(out, row->rule->field);                                       \
-	}
 RULE_TEXT(label)
 RULE_TEXT(type)
 RULE_TEXT(matcher)
 RULE_TEXT(roles)
 RULE_TEXT(databases)
-RULE_INT(max_clients)
-RULE_INT(max_active)
 
 static void get_rule_console(struct cell *out, const struct row *row)
 {
@@ -190,8 +183,6 @@ static const struct column identities_columns[] = {
 	{ "roles", TYPE_TEXT, get_rule_roles },
 	{ "databases", TYPE_TEXT, get_rule_databases },
 	{ "console", TYPE_TEXT, get_rule_console },
-	{ "max_clients", TYPE_INT8, get_rule_max_clients },
-	{ "max_active", TYPE_INT8, get_rule_max_active },
 };
 
 static void identities_home(struct request *rq, struct worker *w)

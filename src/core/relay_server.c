@@ -175,12 +175,13 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 static enum feed_next server_message(struct server *srv, struct feed *f)
 {
 	struct bytes rest = { f->at + f->pos, f->len - f->pos };
+	size_t max = (size_t)srv->pool->worker->site->settings.max_packet_size;
 	const uint8_t *body = NULL;
 	struct frame frame;
 	enum err why;
 	bool needed;
 
-	switch (frame_peek(FRAME_FROM_SERVER, rest, SIZE_MAX, &frame, &why)) {
+	switch (frame_peek(FRAME_FROM_SERVER, rest, max, &frame, &why)) {
 	case FRAME_MORE:
 		return FEED_STOP;
 	case FRAME_BAD:

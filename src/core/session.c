@@ -318,7 +318,6 @@ static void leave_worker(struct session *s)
 	if (s->pool != NULL) {
 		if (s->state == SESSION_GREETING || s->state == SESSION_WAITING)
 			pool_forget(s->pool, s);
-		s->pool->sessions--;
 		params_release(w->params, s->wanted);
 		s->wanted = NULL;
 	} else if (s->console != NULL) {

@@ -27,7 +27,7 @@ static void read_setting(struct build *b, const struct ini_entry *e)
 	if (remedy == NULL)
 		report_error(b->rep, e->at, "unknown setting \"%s\"; pgseal.ini(5) lists them all", e->key);
 	else if (accepted)
-		report_notice(b->rep, e->at, "%s: ignored: %s", e->key, remedy);
+		report_notice(b->rep, e->at, "%s: %s", e->key, remedy);
 	else
 		report_error(b->rep, e->at, "%s: %s", e->key, remedy);
 }

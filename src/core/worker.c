@@ -428,8 +428,10 @@ static void end_of_turn(void *arg)
 		/* Its pool may be gone already: the dead do not count there. */
 		HASH_FIND_PTR(w->pools, &s->route, p);
 		session_free(s);
-		if (p != NULL)
+		if (p != NULL) {
+			p->sessions--;
 			pool_drop_unused(p);
+		}
 	}
 	if (any)
 		worker_check_end(w);

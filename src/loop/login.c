@@ -69,7 +69,7 @@ static const char *find_sqlstate(const char *text, char sqlstate[6])
 static void failure_fill(struct login_failure *f, const char *text)
 {
 	const char *words;
-	size_t i;
+	size_t len, used = 0;
 
 	memset(f, 0, sizeof(*f));
 	words = find_sqlstate(text, f->sqlstate);
@@ -77,13 +77,18 @@ static void failure_fill(struct login_failure *f, const char *text)
 		snprintf(f->message, sizeof(f->message), "%.*s", (int)strcspn(words, "\n"), words);
 		return;
 	}
-	/* libpq's own words may tell of several addresses, a line or two each: make it one line. */
-	snprintf(f->message, sizeof(f->message), "%s", text);
-	for (i = strlen(f->message); i > 0 && strchr("\n ", f->message[i - 1]) != NULL; i--)
-		f->message[i - 1] = '\0';
-	for (i = 0; f->message[i] != '\0'; i++)
-		if (f->message[i] == '\n' || f->message[i] == '\t')
-			f->message[i] = ' ';
+	/* libpq's own words: a line for each address, and indented ones that only guess. */
+	while (*text != '\0') {
+		len = strcspn(text, "\n");
+		if (text[0] != '\t' && len > 0 && used < sizeof(f->message))
+			used += (size_t)snprintf(f->message + used, sizeof(f->message) - used, "%s%.*s",
+			                         used > 0 ? "; " : "", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
+	/* Some of libpq's messages end in bytes that nobody wrote. */
+	for (len = 0; (unsigned char)f->message[len] >= ' ' && (unsigned char)f->message[len] < 0x7f; len++)
+		;
+	f->message[len] = '\0';
 }
 
 static void login_fail(struct login *l, const char *text)

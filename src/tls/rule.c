@@ -197,22 +197,12 @@ static void set_console(struct rule *rule, const char *value, const struct rule_
 		           quote_str(value).s);
 }
 
-static void set_limit(int64_t *out, const char *word, const char *value,
-                      const struct rule_site *site)
+/* Known from other poolers' limits, so that nobody believes in a limit that does not hold. */
+static void set_limit(struct rule *rule, const char *value, const struct rule_site *site)
 {
-	if (parse_int(value, 0, INT32_MAX, out) != ERR_OK)
-		rule_fault(site, "%s=%s: write a whole number from 0 (no limit) to %d", word,
-		           quote_str(value).s, INT32_MAX);
-}
-
-static void set_max_clients(struct rule *rule, const char *value, const struct rule_site *site)
-{
-	set_limit(&rule->max_clients, "max_clients", value, site);
-}
-
-static void set_max_active(struct rule *rule, const char *value, const struct rule_site *site)
-{
-	set_limit(&rule->max_active, "max_active", value, site);
+	(void)rule;
+	(void)value;
+	rule_fault(site, "limits per identity are not supported: use max_client_conn and pool_size");
 }
 
 static const struct attribute {
@@ -220,8 +210,8 @@ static const struct attribute {
 	void (*set)(struct rule *rule, const char *value, const struct rule_site *site);
 } attributes[] = {
 	{ "roles", set_roles },           { "databases", set_databases },
-	{ "console", set_console },       { "max_clients", set_max_clients },
-	{ "max_active", set_max_active },
+	{ "console", set_console },       { "max_clients", set_limit },
+	{ "max_active", set_limit },
 };
 #define ATTRIBUTES (sizeof attributes / sizeof attributes[0])
 
@@ -239,8 +229,7 @@ static void set_attribute(struct rule *rule, const char *word, const char *value
 		return;
 	}
 	rule_fault(site,
-	           "\"%s\" is no attribute: write roles=, databases=, console=, max_clients= or "
-	           "max_active=",
+	           "\"%s\" is no attribute: write roles=, databases= or console=",
 	           quote_str(word).s);
 }
 

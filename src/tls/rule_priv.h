@@ -31,8 +31,6 @@ struct rule {
 	struct items roles;
 	struct items databases; /* count 0: every database */
 	enum console_right console;
-	int64_t max_clients;
-	int64_t max_active;
 };
 
 /* Where findings about one rule go. */

@@ -230,8 +230,7 @@ Test(identity, the_first_rule_that_matches_wins)
 Test(identity, roles_databases_console_and_limits)
 {
 	struct identity_rules *rules = RULES(
-		"x", "cn:app roles=a,\"b c\",\"d,\\\"e\" databases=one,two console=stats "
-		     "max_clients=50 max_active=5");
+		"x", "cn:app roles=a,\"b c\",\"d,\\\"e\" databases=one,two console=stats");
 	struct identity *id = find_cn(rules, "app");
 
 	cr_assert_eq(id->role_count, 3);
@@ -243,8 +242,6 @@ Test(identity, roles_databases_console_and_limits)
 	cr_assert(identity_may_database(id, "two"));
 	cr_assert_not(identity_may_database(id, "three"));
 	cr_assert_eq(id->console, CONSOLE_STATS);
-	cr_assert_eq(id->max_clients, 50);
-	cr_assert_eq(id->max_active, 5);
 	identity_free(id);
 	identity_rules_free(rules);
 }
@@ -352,7 +349,7 @@ Test(identity, a_copy_stands_alone)
 Test(identity, the_view_shows_rules_as_written)
 {
 	struct identity_rules *rules = RULES(
-		"x", "dn:/CN=([a-z]+)/ roles=\\1,\"a b\" databases=* console=admin max_active=3",
+		"x", "dn:/CN=([a-z]+)/ roles=\\1,\"a b\" databases=* console=admin",
 		"y", "cn:\"a b\" console=stats");
 	struct identity_rule_view v;
 
@@ -364,8 +361,6 @@ Test(identity, the_view_shows_rules_as_written)
 	cr_assert_str_eq(v.roles, "\\1,\"a b\"");
 	cr_assert_str_eq(v.databases, "*");
 	cr_assert_eq(v.console, CONSOLE_ADMIN);
-	cr_assert_eq(v.max_clients, 0);
-	cr_assert_eq(v.max_active, 3);
 	identity_rules_view(rules, 1, &v);
 	cr_assert_str_eq(v.matcher, "\"a b\"");
 	cr_assert_str_eq(v.roles, "");
@@ -434,9 +429,8 @@ static const struct fault_case {
 	{ "cn:a roles=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	  "63 bytes" },
 	{ "cn:a console=root", "console=admin or console=stats" },
-	{ "cn:a roles=a max_clients=-1", "whole number" },
-	{ "cn:a roles=a max_active=many", "whole number" },
-	{ "cn:a roles=a max_active=99999999999", "whole number" },
+	{ "cn:a roles=a max_clients=5", "not supported" },
+	{ "cn:a roles=a max_active=5", "not supported" },
 };
 
 Test(identity, faults_are_told_with_place_label_and_remedy)

@@ -36,7 +36,7 @@ struct pool {
 	struct session_queue waiters; /* oldest first */
 	unsigned waiting;
 	unsigned opening;             /* logins under way for us */
-	unsigned sessions;
+	unsigned sessions;            /* that point here, those being freed included */
 	struct params *greeting;      /* what servers report at login; NULL: none seen yet */
 	struct timer *wait_timer;     /* deadline of the first waiter, checked when due, not re-armed per wait */
 	struct timer *retry_timer;    /* end of the pause after a failed login */

@@ -2,7 +2,7 @@
  *
  * [identities] label = type:value attributes...; the first rule that matches wins. The value is exact,
  * or /pattern/ (PCRE2, anchored at both ends, UTF, with match limits); it may be quoted with "..." when
- * it holds blanks. Attributes: roles=a,b  databases=x,y  console=admin|stats  max_clients=N  max_active=N;
+ * it holds blanks. Attributes: roles=a,b  databases=x,y  console=admin|stats;
  * in roles= a backslash and digit stand for the pattern's capture; "*" alone allows any role. No
  * databases= means every database. A rule that grants neither roles nor console is an error.
  * Without any rules: the subject's only CN is the role, on every database, no console. */
@@ -36,8 +36,6 @@ struct identity_rule_view {
 	const char *roles;   /* as written; "" none */
 	const char *databases;
 	enum console_right console;
-	int64_t max_clients; /* 0: no limit */
-	int64_t max_active;
 };
 void identity_rules_view(const struct identity_rules *rules, size_t i,
                          struct identity_rule_view *out);
@@ -50,8 +48,6 @@ struct identity {
 	const char *serial;
 	int64_t not_after;  /* seconds since the epoch */
 	enum console_right console;
-	int64_t max_clients;
-	int64_t max_active;
 	size_t rule;        /* index; SIZE_MAX: no section */
 	size_t role_count;
 	const char *const *roles;     /* captures filled in */
