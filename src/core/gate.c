@@ -71,8 +71,10 @@ static void door_ready(void *arg, unsigned events)
 				out_of_descriptors(door, errno);
 			return;
 		}
-		if (!door->at.local)
+		if (!door->at.local) {
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+			setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+		}
 		visitor_accept(door->gate, fd, &peer, door->at.local);
 	}
 }
@@ -96,58 +98,48 @@ void gate_post_dial(struct gate *g, struct dial *d)
 	mailbox_post(g->mailbox, &d->letter);
 }
 
-/* Orders without an answer: a new site, close the doors, stop. */
-struct order {
+struct site_letter {
 	struct letter letter;
-	void (*carry_out)(struct gate *g, struct order *o);
-	struct site *site; /* a reference, or NULL */
+	struct site *site; /* a reference */
 };
 
-static void order_discard(struct letter *letter)
+static void site_discard(struct letter *letter)
 {
-	struct order *o = (struct order *)letter;
+	struct site_letter *l = (struct site_letter *)letter;
 
-	site_release(o->site);
-	free(o);
+	site_release(l->site);
+	free(l);
 }
 
-static void order_arrive(struct letter *letter, void *owner)
+static void site_arrive(struct letter *letter, void *owner)
 {
-	struct order *o = (struct order *)letter;
+	struct site_letter *l = (struct site_letter *)letter;
+	struct gate *g = owner;
+	struct site *old = g->site;
 
-	o->carry_out(owner, o);
-	order_discard(letter);
+	g->site = l->site;
+	l->site = old;
+	site_discard(letter);
 }
 
-static enum err order_post(struct gate *g, void (*carry_out)(struct gate *g, struct order *o),
-                           struct site *site)
+enum err gate_post_site(struct gate *g, struct site *site)
 {
-	struct order *o = calloc(1, sizeof(*o));
+	struct site_letter *l = calloc(1, sizeof(*l));
 
-	if (o == NULL)
+	if (l == NULL)
 		return ERR_NO_MEMORY;
-	o->letter.deliver = order_arrive;
-	o->letter.discard = order_discard;
-	o->carry_out = carry_out;
-	o->site = site != NULL ? site_hold(site) : NULL;
-	mailbox_post(g->mailbox, &o->letter);
+	l->letter.deliver = site_arrive;
+	l->letter.discard = site_discard;
+	l->site = site_hold(site);
+	mailbox_post(g->mailbox, &l->letter);
 	return ERR_OK;
 }
 
-static void follow_site(struct gate *g, struct order *o)
-{
-	struct site *old = g->site;
-
-	g->site = o->site;
-	o->site = old;
-}
-
-static void close_doors(struct gate *g, struct order *o)
+static void close_doors(struct gate *g)
 {
 	struct visitor *v;
 	size_t i;
 
-	(void)o;
 	g->closed = true;
 	for (i = 0; i < g->door_count; i++)
 		watch_free(g->doors[i].watch);
@@ -156,27 +148,42 @@ static void close_doors(struct gate *g, struct order *o)
 		visitor_gone(v);
 }
 
-static void stop(struct gate *g, struct order *o)
+/* The orders that end a gate are part of it: they need no memory, and each is posted once. */
+static void order_discard(struct letter *letter)
 {
-	(void)o;
-	loop_stop(g->loop);
+	(void)letter;
 }
 
-enum err gate_post_site(struct gate *g, struct site *site)
+static void order_post(struct gate *g, struct letter *letter,
+                       void (*deliver)(struct letter *letter, void *owner))
 {
-	return order_post(g, follow_site, site);
+	letter->deliver = deliver;
+	letter->discard = order_discard;
+	mailbox_post(g->mailbox, letter);
+}
+
+static void close_arrive(struct letter *letter, void *owner)
+{
+	(void)letter;
+	close_doors(owner);
+}
+
+static void stop_arrive(struct letter *letter, void *owner)
+{
+	struct gate *g = owner;
+
+	(void)letter;
+	loop_stop(g->loop);
 }
 
 void gate_post_close(struct gate *g)
 {
-	if (order_post(g, close_doors, NULL) != ERR_OK)
-		log_error(LOG_GATE, 0, "close: out of memory");
+	order_post(g, &g->close_order, close_arrive);
 }
 
 void gate_post_stop(struct gate *g)
 {
-	if (order_post(g, stop, NULL) != ERR_OK)
-		abort();
+	order_post(g, &g->stop_order, stop_arrive);
 }
 
 /* ---- the thread ---- */
@@ -201,7 +208,7 @@ static void *gate_main(void *arg)
 	snprintf(name, sizeof(name), "g%zu", g->index % 1000);
 	log_thread(name);
 	loop_run(g->loop, end_of_turn, g);
-	close_doors(g, NULL);
+	close_doors(g);
 	end_of_turn(g);
 	dialler_drop_all(g);
 	return NULL;

@@ -66,6 +66,7 @@ struct gate {
 	int spare_fd;             /* given up for a moment to refuse when descriptors run out */
 	TAILQ_HEAD(, dial) dials; /* under way */
 	pthread_t thread;
+	struct letter close_order, stop_order; /* control's, on the way here */
 	bool closed;              /* accepts nobody any more */
 };
 

@@ -228,14 +228,20 @@ void worker_post_look(struct worker *w, struct route *route)
 
 /* ---- the end ---- */
 
-struct drain_letter {
-	struct letter letter;
-	bool at_once;
-};
-
-static void drain_discard(struct letter *letter)
+/* The orders that end a worker are part of it: they need no memory, and each is posted once. */
+static void order_discard(struct letter *letter)
 {
-	free(letter);
+	(void)letter;
+}
+
+static void order_post(struct worker *w, struct letter *letter,
+                       void (*deliver)(struct letter *letter, void *owner))
+{
+	if (letter->deliver != NULL)
+		return;
+	letter->deliver = deliver;
+	letter->discard = order_discard;
+	worker_post(w, letter);
 }
 
 /* Ending one session may end others: look from the start each time. */
@@ -249,35 +255,38 @@ static struct session *next_to_end(struct worker *w, bool at_once)
 	return NULL;
 }
 
-static void drain_arrive(struct letter *letter, void *owner)
+static void drain(struct worker *w, bool at_once)
 {
-	struct drain_letter *l = (struct drain_letter *)letter;
-	struct worker *w = owner;
 	struct session *s;
 	struct pool *p, *next;
 
 	w->draining = true;
-	while ((s = next_to_end(w, l->at_once)) != NULL)
+	w->at_once = w->at_once || at_once;
+	while ((s = next_to_end(w, at_once)) != NULL)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
 	HASH_ITER(hh, w->pools, p, next)
 		pool_reconnect(p, "shutdown");
-	w->at_once = w->at_once || l->at_once;
-	free(l);
 	worker_check_end(w);
+}
+
+static void drain_arrive(struct letter *letter, void *owner)
+{
+	(void)letter;
+	drain(owner, false);
+}
+
+static void drain_now_arrive(struct letter *letter, void *owner)
+{
+	(void)letter;
+	drain(owner, true);
 }
 
 void worker_post_drain(struct worker *w, bool at_once)
 {
-	struct drain_letter *l = calloc(1, sizeof(*l));
-
-	if (l == NULL) {
-		log_error(LOG_PROCESS, 0, "shutdown: out of memory");
-		abort();
-	}
-	l->letter.deliver = drain_arrive;
-	l->letter.discard = drain_discard;
-	l->at_once = at_once;
-	worker_post(w, &l->letter);
+	if (at_once)
+		order_post(w, &w->drain_now_order, drain_now_arrive);
+	else
+		order_post(w, &w->drain_order, drain_arrive);
 }
 
 static bool pools_busy(const struct worker *w)
@@ -301,19 +310,13 @@ static bool sessions_left(const struct worker *w)
 	return false;
 }
 
-/* Part of the worker: nothing to free. */
-static void farewell_discard(struct letter *letter)
-{
-	(void)letter;
-}
-
 void worker_check_end(struct worker *w)
 {
 	if (!w->draining || w->drained || (!w->at_once && (sessions_left(w) || pools_busy(w))))
 		return;
 	w->drained = true;
 	w->farewell.deliver = w->crew->worker_drained;
-	w->farewell.discard = farewell_discard;
+	w->farewell.discard = order_discard;
 	mailbox_post(w->crew->control, &w->farewell);
 }
 
@@ -321,19 +324,13 @@ static void stop_arrive(struct letter *letter, void *owner)
 {
 	struct worker *w = owner;
 
-	free(letter);
+	(void)letter;
 	loop_stop(w->loop);
 }
 
 void worker_post_stop(struct worker *w)
 {
-	struct letter *letter = calloc(1, sizeof(*letter));
-
-	if (letter == NULL)
-		abort();
-	letter->deliver = stop_arrive;
-	letter->discard = drain_discard;
-	worker_post(w, letter);
+	order_post(w, &w->stop_order, stop_arrive);
 }
 
 static void close_rest(struct worker *w)

@@ -28,6 +28,7 @@ struct rig {
 	pid_t pid;  /* 0: not started, or its end was seen */
 	int status; /* once the end was seen */
 	bool expected; /* a test looked at the status itself */
+	bool both;     /* listens on TCP and on the Unix socket */
 };
 
 int rig_port(const struct rig *rig)
@@ -77,9 +78,9 @@ static int port_choose(void)
 	return port;
 }
 
-/* Does any line of this table of the kernel's hold the text? Asking it, unlike connecting, leaves
+/* Does any line of this table of the kernel's hold both texts? Asking it, unlike connecting, leaves
  * no trace in pgseal. */
-static bool kernel_lists(const char *table, const char *text)
+static bool kernel_lists(const char *table, const char *text, const char *also)
 {
 	char line[1024];
 	bool found = false;
@@ -88,20 +89,23 @@ static bool kernel_lists(const char *table, const char *text)
 	if (f == NULL)
 		return false;
 	while (!found && fgets(line, sizeof(line), f) != NULL)
-		found = strstr(line, text) != NULL;
+		found = strstr(line, text) != NULL && strstr(line, also) != NULL;
 	fclose(f);
 	return found;
 }
 
+/* On all that the rig itself asked for; where a test has its own mind, one of the two will do. */
 static bool is_listening(const struct rig *rig)
 {
 	/* the local port, any remote end, state 0A: LISTEN */
 	struct rig_text v4 = rig_printf(":%04X 00000000:0000 0A", rig->port);
 	struct rig_text v6 = rig_printf(":%04X %032d:0000 0A", rig->port, 0);
-	struct rig_text local = rig_printf("%s/.s.PGSQL.%d", rig->dir, rig->port);
+	struct rig_text path = rig_printf("%s/.s.PGSQL.%d", rig->dir, rig->port);
+	bool tcp = kernel_lists("/proc/net/tcp", v4.s, "") || kernel_lists("/proc/net/tcp6", v6.s, "");
+	/* flags: it accepts connections; type: stream */
+	bool local = kernel_lists("/proc/net/unix", path.s, " 00010000 0001 ");
 
-	return kernel_lists("/proc/net/tcp", v4.s) || kernel_lists("/proc/net/tcp6", v6.s) ||
-	       kernel_lists("/proc/net/unix", local.s);
+	return rig->both ? tcp && local : tcp || local;
 }
 
 /* --- configuration --- */
@@ -183,7 +187,10 @@ void rig_configure(struct rig *rig, const char *settings, const char *databases,
 	FILE *f = fopen(rig->config, "w");
 
 	cr_assert(f != NULL, "%s: %s", rig->config, strerror(errno));
-	write_pgseal_section(f, rig, settings != NULL ? settings : "");
+	if (settings == NULL)
+		settings = "";
+	rig->both = !sets(settings, "listen_addr") && !sets(settings, "unix_socket_dir");
+	write_pgseal_section(f, rig, settings);
 	fprintf(f, "[databases]\n");
 	write_expanded(f, rig, databases != NULL ? databases : "app = @postgres@ dbname=app\n"
 	                                                       "other = @postgres@ dbname=other\n");

@@ -21,7 +21,7 @@
 #define CLIENTS "alice bob carol operator"
 #define NO_POSTGRES 77 /* exit status of demo-postgres without initdb */
 
-static const char *source_dir(void)
+const char *rig_source_dir(void)
 {
 	const char *dir = getenv("PGSEAL_SRCDIR");
 
@@ -103,7 +103,7 @@ struct rig_text rig_cert(const char *name)
 	struct rig_text crt = rig_printf("%.3000s.crt", prefix.s);
 
 	if (access(crt.s, R_OK) != 0) {
-		struct rig_text cmd = rig_printf("'%s/contrib/demo-pki' '%s' '%s'", source_dir(),
+		struct rig_text cmd = rig_printf("'%s/contrib/demo-pki' '%s' '%s'", rig_source_dir(),
 		                                 rig_pki(), name);
 
 		cr_assert(system(cmd.s) == 0, "no certificate for %s", name);
@@ -208,7 +208,7 @@ ReportHook(POST_TEST)(struct criterion_test_stats *stats)
 
 static void clean_up(const char *root)
 {
-	struct rig_text stop = rig_printf("'%s/contrib/demo-postgres' stop '%s/postgres'", source_dir(),
+	struct rig_text stop = rig_printf("'%s/contrib/demo-postgres' stop '%s/postgres'", rig_source_dir(),
 	                                  root);
 	struct rig_text rm = rig_printf("rm -rf '%s'", root);
 
@@ -248,7 +248,7 @@ static bool postgres_start(const char *root)
 {
 	struct rig_text cmd = rig_printf("'%s/contrib/demo-pki' '%s/pki' " CLIENTS
 	                                 " && '%s/contrib/demo-postgres' start '%s/postgres' '%s/pki' "
-	                                 ROLES, source_dir(), root, source_dir(), root, root);
+	                                 ROLES, rig_source_dir(), root, rig_source_dir(), root, root);
 	char port[16] = "";
 	FILE *f = popen(cmd.s, "r");
 	int status;

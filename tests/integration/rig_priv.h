@@ -11,6 +11,7 @@
 
 const char *rig_root(void);
 const char *rig_binary(void);
+const char *rig_source_dir(void);
 
 /* Monotonic milliseconds; and a nap between two looks at a condition. */
 int64_t rig_now_ms(void);

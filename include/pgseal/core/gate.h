@@ -21,9 +21,9 @@ void gate_free(struct gate *g);
 
 void gate_post_dial(struct gate *g, struct dial *d);
 enum err gate_post_site(struct gate *g, struct site *site) MUST_CHECK;
-/* Stop accepting; drop whoever is not in yet. Logins to servers go on. */
+/* Stop accepting; drop whoever is not in yet. Logins to servers go on. Once. */
 void gate_post_close(struct gate *g);
-/* End the thread. */
+/* End the thread. Once. */
 void gate_post_stop(struct gate *g);
 
 #endif

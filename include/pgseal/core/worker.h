@@ -35,6 +35,7 @@ struct worker {
 	uint32_t next_key;
 	atomic_int load;                /* sessions: the gates pick the least */
 	pthread_t thread;
+	struct letter drain_order, drain_now_order, stop_order; /* control's, on the way here */
 	struct letter farewell;         /* tells control that it is drained */
 	bool draining;                  /* sessions end at their transaction's end */
 	bool at_once;                   /* and there is no waiting for the rest */
