@@ -10,7 +10,7 @@
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/relay.h"
 
-/* ---- sessions come in ---- */
+/* ---- sessions ---- */
 
 static struct session_list *bucket(struct worker *w, uint32_t key)
 {
@@ -48,7 +48,7 @@ static uint32_t next_key(struct worker *w)
 	return key;
 }
 
-static void register_session(struct worker *w, struct session *s)
+void worker_enlist(struct worker *w, struct session *s)
 {
 	s->worker = w;
 	s->id = LOG_ID(w->index, ++w->next_id);
@@ -56,85 +56,6 @@ static void register_session(struct worker *w, struct session *s)
 	s->since = loop_now(w->loop);
 	TAILQ_INSERT_TAIL(&w->sessions, s, link);
 	LIST_INSERT_HEAD(bucket(w, s->key), s, key_link);
-}
-
-static void log_login(const struct session *s)
-{
-	char addr[64];
-	int port;
-
-	if (!s->worker->site->settings.log_connections)
-		return;
-	peer_text(s->peer, addr, sizeof(addr), &port);
-	log_info(LOG_SESSION, s->id, "login: identity=\"%s\" role=\"%s\" database=\"%s\" peer=%s:%d tls=%s "
-	         "serial=%s took=%s", quote_str(s->identity->label).s, quote_str(s->startup->user).s,
-	         quote_str(s->startup->database).s, addr, port,
-	         s->stream.ssl != NULL ? SSL_get_version(s->stream.ssl) : "off", s->identity->serial,
-	         duration_text(loop_now(s->worker->loop) - s->born).s);
-}
-
-static void open_console(struct session *s)
-{
-	struct worker *w = s->worker;
-
-	session_greet(s);
-	if (s->state == SESSION_CLOSING)
-		return;
-	if (w->crew->console->open(s) != ERR_OK)
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-	else
-		session_console_begin(s);
-}
-
-/* Greet it, from what is known of its route, or let it wait for the first server to tell. */
-static void enter_pool(struct session *s, struct database *db)
-{
-	struct worker *w = s->worker;
-	struct pool *p = db != NULL ? pool_get(w, s->route, db) : NULL;
-
-	if (p == NULL) {
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-		return;
-	}
-	s->pool = p;
-	p->sessions++;
-	if (pool_knows_greeting(p))
-		session_greet(s);
-	else
-		pool_wait(p, s);
-}
-
-static void session_arrive(struct letter *letter, void *owner)
-{
-	struct session *s = (struct session *)letter;
-	struct worker *w = owner;
-	const struct stream_ops *ops = s->route != NULL ? &relay_session_ops : &session_console_ops;
-
-	register_session(w, s);
-	if (stream_start(&s->stream, w->io, ops, s) != ERR_OK) {
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-		return;
-	}
-	log_login(s);
-	if (s->route == NULL)
-		open_console(s);
-	else if (w->draining)
-		session_close(s, CLOSE_SHUTDOWN, NULL);
-	else
-		enter_pool(s, site_database(w->site, s->startup->database));
-}
-
-static void session_discard(struct letter *letter)
-{
-	session_free((struct session *)letter);
-}
-
-void worker_post_session(struct worker *w, struct session *s)
-{
-	s->letter.deliver = session_arrive;
-	s->letter.discard = session_discard;
-	atomic_fetch_add(&w->load, 1);
-	worker_post(w, &s->letter);
 }
 
 /* ---- letters ---- */

@@ -30,6 +30,17 @@ static bool is_loss(const char *sqlstate)
 	return false;
 }
 
+/* What comes between two queries libpq hands out as a notice, errors too. */
+static char overheard[CLIENTS][6];
+
+static void overhear(void *arg, const PGresult *res)
+{
+	struct member *m = arg;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	snprintf(overheard[m->index], sizeof(overheard[0]), "%s", state != NULL ? state : "");
+}
+
 /* SQLSTATE of the first error; "" for success, "lost" for an end without a word. */
 static struct rig_text run(struct member *m, const char *sql)
 {
@@ -38,12 +49,13 @@ static struct rig_text run(struct member *m, const char *sql)
 	bool failed = false;
 
 	if (!PQsendQuery(m->conn, sql))
-		return rig_printf("lost");
+		return rig_printf("%s", overheard[m->index][0] != '\0' ? overheard[m->index] : "lost");
 	while ((res = PQgetResult(m->conn)) != NULL) {
 		const char *words = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 		if (!failed && PQresultStatus(res) == PGRES_FATAL_ERROR) {
-			state = rig_printf("%s", words != NULL ? words : "lost");
+			state = rig_printf("%s", words != NULL ? words : overheard[m->index][0] != '\0' ?
+			                   overheard[m->index] : "lost");
 			failed = true;
 		}
 		PQclear(res);
@@ -72,6 +84,7 @@ static void keep_the_ledger(struct member *m)
 	struct ledger *ledger = m->crowd->arg;
 	long serial;
 
+	PQsetNoticeReceiver(m->conn, overhear, m);
 	for (serial = 0; serial < ENTRIES_MAX && crowd_goes_on(m); serial++) {
 		struct rig_text state = enter(m, serial);
 
@@ -87,6 +100,8 @@ static void keep_the_ledger(struct member *m)
 		m->conn = PQconnectdb(m->crowd->conninfo);
 		if (PQstatus(m->conn) != CONNECTION_OK)
 			member_fault(m, "reconnect: %s", PQerrorMessage(m->conn));
+		overheard[m->index][0] = '\0';
+		PQsetNoticeReceiver(m->conn, overhear, m);
 	}
 }
 

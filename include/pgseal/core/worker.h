@@ -67,6 +67,8 @@ void worker_post_stop(struct worker *w);
 /* A pool of this route may have something to do. */
 void worker_post_look(struct worker *w, struct route *route);
 
+/* s is this worker's from now on: id, key, place in the lists. */
+void worker_enlist(struct worker *w, struct session *s);
 struct session *worker_session(struct worker *w, uint32_t key);
 struct session *worker_session_by_id(struct worker *w, uint64_t id);
 /* A session or server ended: enough gone to stop? */

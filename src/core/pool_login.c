@@ -1,0 +1,202 @@
+/* How a pool gets servers: logins, their failures, and what the servers tell about themselves. */
+#include "pool_priv.h"
+
+#include <string.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/worker.h"
+
+static usec_t now_of(const struct pool *p)
+{
+	return loop_now(p->worker->loop);
+}
+
+/* ---- what servers of this route report ---- */
+
+struct session *pool_first_greeting(struct pool *p)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &p->waiters, wait_link)
+		if (s->state == SESSION_GREETING)
+			return s;
+	return NULL;
+}
+
+/* From the start each time: a greeted session may go on to anything, and others with it. */
+void pool_greet_all(struct pool *p)
+{
+	struct session *s;
+
+	while (p->greeting != NULL && (s = pool_first_greeting(p)) != NULL) {
+		pool_forget(p, s);
+		session_greet(s);
+	}
+}
+
+/* reported: by a server that nobody has used yet. */
+static void learn(struct pool *p, struct params *reported)
+{
+	if (p->greeting != reported) {
+		params_release(p->worker->params, p->greeting);
+		p->greeting = params_hold(reported);
+		route_learn(p->route, params_flat(reported));
+	}
+	pool_greet_all(p);
+}
+
+bool pool_knows_greeting(struct pool *p)
+{
+	struct buf flat = { 0 };
+
+	/* Another worker may have learnt it already. */
+	if (p->greeting == NULL && route_learnt(p->route, &flat) == ERR_OK)
+		p->greeting = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len });
+	buf_free(&flat);
+	return p->greeting != NULL;
+}
+
+/* ---- logins ---- */
+
+bool pool_resting(const struct pool *p)
+{
+	return p->retry_pause > 0 && now_of(p) < p->failed_at + p->retry_pause;
+}
+
+/* One more login. False: no permit, or no memory. */
+static bool open_one(struct pool *p)
+{
+	struct dial *d;
+
+	if (!route_permit_take(p->route))
+		return false;
+	if ((d = dial_create(p->worker, p->route, p->db)) == NULL) {
+		route_permit_give(p->route);
+		return false;
+	}
+	d->answer = pool_dialled;
+	p->opening++;
+	dial_post(d);
+	return true;
+}
+
+/* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
+void pool_seek(struct pool *p)
+{
+	int other;
+
+	if (p->paused || p->waiting == 0)
+		return;
+	while (!pool_resting(p) && p->opening < p->waiting && open_one(p))
+		;
+	if (p->opening < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
+		worker_post_look(p->worker->crew->workers[other], p->route);
+}
+
+/* All who wait learn at once why they wait in vain. */
+void pool_refuse_all(struct pool *p)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&p->waiters)) != NULL)
+		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message, NULL);
+}
+
+/* The server's refusal is about who asks or for what: it will not pass by itself. */
+static bool is_permanent(const char *sqlstate)
+{
+	static const char *const passing[] = { "53", "57", "58", "08", "XX", "55" };
+	size_t i;
+
+	if (sqlstate[0] == '\0')
+		return false;
+	for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+		if (strncmp(sqlstate, passing[i], 2) == 0)
+			return false;
+	return true;
+}
+
+/* A permit is free again: for whoever waits. */
+void pool_wake_others(struct pool *p)
+{
+	size_t i, n = route_workers(p->route);
+
+	for (i = 0; i < n; i++)
+		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 && i != p->worker->index)
+			worker_post_look(p->worker->crew->workers[i], p->route);
+}
+
+static void login_failed(struct pool *p, const struct dial *d)
+{
+	usec_t longest = p->worker->site->settings.server_login_retry;
+
+	p->failure = d->failure;
+	/* Several that fail together are one failure. */
+	if (!pool_resting(p))
+		p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;
+	p->failed_at = now_of(p);
+	if (p->retry_pause > longest)
+		p->retry_pause = longest > 0 ? longest : 1;
+	p->permanent = is_permanent(d->failure.sqlstate);
+	log_warning(LOG_POOL, 0, "login failed: database=\"%s\" role=\"%s\" sqlstate=%s message=\"%s\" "
+	            "retry_in=%s", quote_str(route_database(p->route)).s,
+	            quote_str(route_role(p->route)).s, p->failure.sqlstate, quote_str(p->failure.message).s, duration_text(p->retry_pause).s);
+	timer_set(p->retry_timer, p->retry_pause);
+	/* While other servers live, those who wait can still be served. */
+	if (p->permanent && route_servers(p->route) == 0)
+		pool_refuse_all(p);
+}
+
+void pool_retry_due(void *arg)
+{
+	struct pool *p = arg;
+
+	p->failed_at = 0; /* however early the timer is by our clock */
+	pool_seek(p);
+}
+
+static void login_succeeded(struct pool *p, struct dial *d)
+{
+	struct server *srv;
+
+	p->retry_pause = 0;
+	p->permanent = false;
+	if ((srv = server_create(p, d)) == NULL) {
+		log_error(LOG_POOL, 0, "login lost: out of memory");
+		route_permit_give(p->route);
+		pool_wake_others(p);
+		return;
+	}
+	if (p->worker->site->settings.log_connections)
+		log_info(LOG_SERVER, srv->id, "login: database=\"%s\" role=\"%s\" host=%s pid=%u tls=%s took_us=%jd",
+		         quote_str(route_database(p->route)).s, quote_str(route_role(p->route)).s,
+		         PQhost(srv->conn), srv->pid,
+		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",
+		         (intmax_t)d->took);
+	if (!database_same_login(srv->db, p->db))
+		srv->stale = "configuration changed";
+	learn(p, srv->params);
+	pool_release(p, srv);
+}
+
+void pool_dialled(struct dial *d, struct worker *home)
+{
+	struct pool *p = pool_get(home, d->route, d->db);
+
+	if (p == NULL) {
+		route_permit_give(d->route);
+	} else {
+		p->opening--;
+		if (d->conn != NULL) {
+			login_succeeded(p, d);
+		} else {
+			route_permit_give(d->route);
+			login_failed(p, d);
+			pool_wake_others(p);
+			pool_seek(p);
+		}
+		pool_drop_unused(p);
+	}
+	dial_free(d);
+	worker_check_end(home);
+}
