@@ -227,18 +227,37 @@ void relay_resume(struct session *s)
 		relay_flow(s);
 }
 
+static void client_lost(struct session *s)
+{
+	char why[128];
+
+	stream_why(&s->stream, why, sizeof(why));
+	session_close(s, CLOSE_LOST, stream_failed(&s->stream) ? why : NULL);
+}
+
+/* Something that the client asked, whole, has no answer yet: it runs, or waits here. */
+static bool client_asks(const struct session *s)
+{
+	if (s->passing > 0 || stream_failed(&s->stream))
+		return false;
+	return s->state == SESSION_WAITING ||
+	       (s->state == SESSION_ACTIVE &&
+	        (!tracker_quiet(&s->server->tracker) || relay_client_blocked(s)));
+}
+
 /* The client will send no more. What it asked before may still run, and it may still read. */
 static void client_ended(struct session *s)
 {
-	if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker) && s->passing == 0 &&
-	    !stream_failed(&s->stream)) {
-		s->leaving = true;
-		s->since = loop_now(s->worker->loop);
-		timer_set_once(s->worker->leave_timer, WORKER_LEAVE_GRACE_US);
-		relay_flow(s);
-	} else {
-		session_close(s, CLOSE_LOST, NULL);
+	if (!client_asks(s)) {
+		client_lost(s);
+		return;
 	}
+	s->leaving = true;
+	/* One that waits keeps its place in the queue, which goes by this. */
+	if (s->state == SESSION_ACTIVE)
+		s->since = loop_now(s->worker->loop);
+	timer_set_once(s->worker->leave_timer, WORKER_LEAVE_GRACE_US);
+	relay_flow(s);
 }
 
 static void session_readable(void *arg)
@@ -286,7 +305,7 @@ static void session_failed(void *arg)
 	struct session *s = arg;
 
 	if (s->state != SESSION_CLOSING)
-		session_close(s, CLOSE_LOST, NULL);
+		client_lost(s);
 }
 
 const struct stream_ops relay_session_ops = { session_readable, session_drained, session_failed };

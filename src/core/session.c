@@ -175,11 +175,12 @@ static void write_console_parameters(struct writer *w)
 static enum err write_greeting(struct session *s, struct buf *out)
 {
 	const struct startup *st = s->startup;
+	/* 3.1 never was: who asks for it gets what there was before. */
+	uint32_t spoken = st->version >= WIRE_PROTOCOL_3_2 ? WIRE_PROTOCOL_3_2 : WIRE_PROTOCOL_3_0;
 	struct writer w = writer_to(out);
 
-	if (st->unknown_count > 0 || st->version > WIRE_PROTOCOL_3_2)
-		message_write_negotiate(&w, st->version > WIRE_PROTOCOL_3_2 ? WIRE_PROTOCOL_3_2 : st->version,
-		                        st->unknown_options, st->unknown_count);
+	if (st->unknown_count > 0 || st->version != spoken)
+		message_write_negotiate(&w, spoken, st->unknown_options, st->unknown_count);
 	message_write_auth_ok(&w);
 	if (s->pool != NULL)
 		write_parameters(&w, s->wanted);

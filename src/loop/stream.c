@@ -306,7 +306,7 @@ size_t stream_read(struct stream *s, uint8_t *to, size_t n)
 			stream_tls_result(s, rc);
 			break;
 		}
-		tls_end_data(&s->end, got);
+		tls_end_data(&s->end, got, loop_now(s->io->loop));
 		fill += got;
 	}
 	return fill;

@@ -67,15 +67,16 @@ static void count_key_updates(int write_p, int version, int content_type, const 
 		end->flooded = true;
 }
 
-void tls_end_data(struct tls_end *end, size_t n)
+void tls_end_data(struct tls_end *end, size_t n, usec_t now)
 {
 	if (end->key_updates == 0)
 		return;
 	end->data_bytes += (uint32_t)(n < TLS_KEY_UPDATES_BYTES ? n : TLS_KEY_UPDATES_BYTES);
-	if (end->data_bytes < TLS_KEY_UPDATES_BYTES)
+	if (end->data_bytes < TLS_KEY_UPDATES_BYTES && now - end->forgiven_at < TLS_KEY_UPDATES_US)
 		return;
 	end->key_updates = 0;
 	end->data_bytes = 0;
+	end->forgiven_at = now;
 }
 
 enum err tls_end_attach(SSL *ssl, struct tls_end *end)

@@ -382,6 +382,31 @@ Test(tls, damaged_record_ends_the_session_with_an_alert_and_frees_its_server)
 	assert_serves();
 }
 
+/* What it was sent is damaged on the way: OpenSSL on the client's side says so and gives up, while the
+ * TCP connection stays open. */
+Test(tls, fatal_alert_of_a_client_ends_its_session)
+{
+	struct guest g = session();
+	BIO *damaged = BIO_new(BIO_s_mem());
+	uint8_t record[4096];
+	size_t body;
+	char byte;
+
+	guest_query(&g, "SELECT 1");
+	cr_assert_eq(rig_raw_recv(g.fd, record, 5, RIG_PATIENCE_MS), 5);
+	body = (size_t)record[3] << 8 | record[4];
+	cr_assert(body < sizeof(record) - 5);
+	cr_assert_eq(rig_raw_recv(g.fd, record + 5, body, RIG_PATIENCE_MS), body);
+	record[5] ^= 1;
+	BIO_write(damaged, record, (int)body + 5);
+	SSL_set0_rbio(g.ssl, damaged);
+	cr_assert(SSL_read(g.ssl, &byte, 1) <= 0);
+	cr_assert(rig_raw_closed(g.fd, RIG_PATIENCE_MS));
+	cr_assert(rig_wait_log(rig, "close: identity=\"alice\"", RIG_PATIENCE_MS));
+	guest_leave(&g);
+	assert_serves();
+}
+
 Test(tls, half_a_record_and_then_nothing_ends_as_lost)
 {
 	static const uint8_t half[] = { 0x17, 0x03, 0x03, 0x00, 0x40, 1, 2, 3 };

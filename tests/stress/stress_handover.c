@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,8 +14,8 @@
 #include "pgseal/core/route.h"
 
 #define WORKERS 4
-#define SERVERS 2  /* fewer than workers, so that there is always somebody who waits */
-#define JOBS 20000 /* each */
+#define SERVERS_MAX 2 /* fewer than workers, so that there is always somebody who waits */
+#define JOBS 15000 /* each */
 #define PATIENCE_MS 30000
 
 struct token { /* stands for a server */
@@ -41,7 +42,9 @@ struct worker {
 static struct routes *routes;
 static struct route *route;
 static struct worker workers[WORKERS];
-static atomic_int alive, finished, faults;
+static int servers; /* the route's limit */
+static atomic_int alive, finished, faults, thinking;
+static atomic_long total; /* jobs done */
 
 static void fault(const char *what)
 {
@@ -111,7 +114,7 @@ static struct token *token_create(void)
 		abort();
 	t->letter.deliver = token_deliver;
 	t->letter.discard = token_discard;
-	if (atomic_fetch_add(&alive, 1) >= SERVERS)
+	if (atomic_fetch_add(&alive, 1) >= servers)
 		fault("more tokens than permits");
 	return t;
 }
@@ -196,6 +199,24 @@ static struct token *acquire(struct worker *w)
 	return t;
 }
 
+/* With nothing to do itself, a worker sees to it that the others get on: they have all they need. */
+static void think(struct worker *w)
+{
+	long before = atomic_load(&total);
+	usec_t begun = now();
+
+	if (atomic_exchange(&thinking, 1) != 0)
+		return;
+	while (atomic_load(&total) == before && atomic_load(&finished) < WORKERS - 1) {
+		sleep_until_mail(w, 1);
+		if (now() - begun > PATIENCE_MS * 1000) {
+			fault("a free permit was kept from those who wait");
+			break;
+		}
+	}
+	atomic_store(&thinking, 0);
+}
+
 static void use(struct worker *w)
 {
 	struct token *t = acquire(w);
@@ -204,10 +225,14 @@ static void use(struct worker *w)
 		return;
 	t->uses++;
 	w->jobs++;
-	if (rand_r(&w->seed) % 50 == 0)
-		token_end(w, t);
-	else
+	atomic_fetch_add(&total, 1);
+	if (rand_r(&w->seed) % 3 != 0) {
 		keep(w, t);
+		return;
+	}
+	token_end(w, t);
+	if (rand_r(&w->seed) % 10 == 0)
+		think(w);
 }
 
 /* Routes come and go in the common table meanwhile. */
@@ -239,7 +264,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static int finish(void)
+static void clean_up(void)
 {
 	uint64_t uses = 0, jobs = 0;
 
@@ -261,23 +286,34 @@ static int finish(void)
 		mailbox_free(workers[i].mb);
 	route_release(route);
 	routes_free(routes);
-	return atomic_load(&faults) != 0;
 }
 
-int main(void)
+static bool run(int limit)
 {
+	memset(workers, 0, sizeof(workers));
+	servers = limit;
+	atomic_store(&finished, 0);
 	if (routes_create(WORKERS, &routes) != ERR_OK ||
 	    (route = route_get(routes, "app", "alice")) == NULL)
-		return 1;
-	route_set_limit(route, SERVERS);
+		return false;
+	route_set_limit(route, limit);
 	for (size_t i = 0; i < WORKERS; i++) {
 		workers[i].index = i;
 		workers[i].seed = (unsigned)i + 1;
 		if (mailbox_create(&workers[i], &workers[i].mb) != ERR_OK)
-			return 1;
+			return false;
 	}
 	for (size_t i = 0; i < WORKERS; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+			return false;
+	clean_up();
+	return atomic_load(&faults) == 0;
+}
+
+int main(void)
+{
+	for (int limit = 1; limit <= SERVERS_MAX; limit++)
+		if (!run(limit))
 			return 1;
-	return finish();
+	return 0;
 }
