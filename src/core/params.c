@@ -211,6 +211,23 @@ enum err params_settle(struct params_table *t, struct params **have, const struc
 	return rc;
 }
 
+enum err params_doubt(struct params_table *t, struct params **have)
+{
+	struct param *rows = malloc(((*have)->count + 1) * sizeof(rows[0]));
+	size_t i;
+	enum err rc;
+
+	if (rows == NULL)
+		return ERR_NO_MEMORY;
+	memcpy(rows, (*have)->rows, (*have)->count * sizeof(rows[0]));
+	for (i = 0; i < (*have)->count; i++)
+		if (!rows[i].reported)
+			rows[i].value = "\001"; /* what nobody asks for */
+	rc = replace(t, have, rows, (*have)->count);
+	free(rows);
+	return rc;
+}
+
 enum err params_forget(struct params_table *t, struct params **have)
 {
 	struct param *rows = malloc(((*have)->count + 1) * sizeof(rows[0]));

@@ -82,15 +82,19 @@ bool relay_between(const struct session *s)
 	       srv->kept.len == 0 && (s->passing == 0 || s->dropping);
 }
 
-/* The session keeps what the server had come to have; the server goes back to its pool. */
+/* The session keeps what the server had come to have, as far as it is told; the server goes back to its
+ * pool. Without memory the session keeps what it wanted before. */
 static struct server *separate(struct session *s)
 {
+	struct params_table *t = s->worker->params;
 	struct server *srv = s->server;
+	struct params *now = params_hold(srv->params);
 
-	if (s->wanted != srv->params) {
-		params_release(s->worker->params, s->wanted);
-		s->wanted = params_hold(srv->params);
+	if (s->wanted != now && params_settle(t, &now, s->wanted) == ERR_OK) {
+		params_release(t, s->wanted);
+		s->wanted = params_hold(now);
 	}
+	params_release(t, now);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
 	s->server = NULL;

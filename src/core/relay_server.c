@@ -139,6 +139,18 @@ static void server_refused(struct server *srv)
 	server_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 }
 
+/* Does this CommandComplete tell of a change of settings? Of one cut short we cannot tell. */
+static bool changes_settings(const uint8_t *body, size_t len)
+{
+	static const char *const tags[] = { "SET", "RESET", "DISCARD ALL" };
+	size_t i;
+
+	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		if (body == NULL || (len == strlen(tags[i]) + 1 && memcmp(body, tags[i], len) == 0))
+			return true;
+	return false;
+}
+
 /* An answer to the session that holds it. */
 static enum err session_message(struct server *srv, const struct frame *f, const uint8_t *body)
 {
@@ -153,6 +165,8 @@ static enum err session_message(struct server *srv, const struct frame *f, const
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc == ERR_OK && type == 'Z')
 		count_ready(srv->session, srv);
+	if (rc == ERR_OK && type == 'C' && changes_settings(body, f->size - FRAME_HEADER))
+		rc = params_doubt(srv->pool->worker->params, &srv->params);
 	return rc;
 }
 

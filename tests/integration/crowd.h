@@ -14,11 +14,11 @@ struct member {
 	struct crowd *crowd;
 	int index;
 	unsigned seed;
-	PGconn *conn;    /* made by the crowd, CONNECTION_OK or the member has a fault */
-	long done;       /* the body's to count */
+	PGconn *conn; /* made by the crowd, CONNECTION_OK or the member has a fault */
+	long done;    /* the body's to count */
 	long marks;
 	long faults;
-	char why[300];   /* of the last fault */
+	char why[300]; /* of the last fault */
 };
 
 /* In a thread: no assertion may be made there, a fault is noted and looked at behind the end. */

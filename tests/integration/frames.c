@@ -80,7 +80,8 @@ static void take_error(struct frames *f, const uint8_t *body, size_t n)
 {
 	for (size_t i = 0; i < n && body[i] != 0; i += strlen((const char *)body + i) + 1) {
 		if (body[i] == 'C')
-			snprintf(f->sqlstate, sizeof(f->sqlstate), "%s", (const char *)body + i + 1);
+			snprintf(f->sqlstate, sizeof(f->sqlstate), "%s",
+			         (const char *)body + i + 1);
 		else if (body[i] == 'M')
 			snprintf(f->message, sizeof(f->message), "%s", (const char *)body + i + 1);
 	}
@@ -129,7 +130,8 @@ struct rig_text frames_until(struct frames *f, char type, int n)
 			break;
 		}
 		n -= got == type;
-		if (strchr("NSA", got) != NULL || (len > 0 && seen.s[len - 1] == got && strchr("Dd", got)))
+		if (strchr("NSA", got) != NULL ||
+		    (len > 0 && seen.s[len - 1] == got && strchr("Dd", got)))
 			continue;
 		seen.s[len++] = got;
 	}
@@ -196,7 +198,8 @@ void frames_cancel_tls(const struct rig *rig, const struct rig_tls *how, uint32_
 
 	cr_assert(ssl != NULL);
 	rig_tls_send(ssl, packet, cancel_packet(packet, sizeof(packet), pid, secret, n));
-	cr_assert(rig_raw_closed(SSL_get_fd(ssl), RIG_PATIENCE_MS), "the cancel connection stays open");
+	cr_assert(rig_raw_closed(SSL_get_fd(ssl), RIG_PATIENCE_MS),
+	          "the cancel connection stays open");
 	rig_tls_free(ssl);
 }
 

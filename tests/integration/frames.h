@@ -12,9 +12,9 @@ struct frames {
 	uint32_t pid; /* the cancel key */
 	uint8_t secret[256];
 	size_t secret_len;
-	char sqlstate[6];     /* of the last error; "" none */
+	char sqlstate[6]; /* of the last error; "" none */
 	char message[400];
-	char tag[64];         /* of the last CommandComplete */
+	char tag[64];   /* of the last CommandComplete */
 };
 
 /* Log in; false when that was refused: see sqlstate and message. frames_drop in any case. */
@@ -42,8 +42,8 @@ void script_call(struct script *s, uint32_t function);
 /* Send it and forget it. */
 void frames_send(struct frames *f, struct script *s);
 /* Types of what comes up to and including the message of that type for the n-th time; notices,
- * parameters and repetitions of DataRow and CopyData left out. '!' at the end: connection over, '?': nothing
- * more came in time. */
+ * parameters and repetitions of DataRow and CopyData left out. '!' at the end: connection over,
+ * '?': nothing more came in time. */
 struct rig_text frames_until(struct frames *f, char type, int n);
 
 /* A CancelRequest in the clear; returns when pgseal has closed the connection. */

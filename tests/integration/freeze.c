@@ -63,7 +63,8 @@ static pid_t postmaster(void)
 
 void freeze_logins(struct freeze *f)
 {
-	int lock = open(rig_printf("%s/freeze.lock", rig_root()).s, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int lock = open(rig_printf("%s/freeze.lock", rig_root()).s, O_RDWR | O_CREAT | O_CLOEXEC,
+	                0600);
 
 	cr_assert(lock >= 0 && flock(lock, LOCK_EX) == 0);
 	freeze_begin(f, postmaster());
@@ -72,6 +73,9 @@ void freeze_logins(struct freeze *f)
 
 pid_t freeze_backend_of(const char *database)
 {
-	return atoi(rig_admin_query(rig_printf("SELECT pid FROM pg_stat_activity WHERE datname = '%s'",
-	                                       database).s).s);
+	return atoi(
+		rig_admin_query(rig_printf("SELECT pid FROM pg_stat_activity WHERE datname = '%s'",
+	                                   database)
+	                                .s)
+			.s);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -97,17 +98,26 @@ const char *rig_pki(void)
 	return path;
 }
 
+/* Tests run at the same time, and each may want the same one. */
+static void make_cert(const char *name)
+{
+	struct rig_text lock = rig_printf("%s/pki.lock", rig_root());
+	struct rig_text cmd = rig_printf("'%s/contrib/demo-pki' '%s' '%s'", rig_source_dir(), rig_pki(),
+	                                 name);
+	int fd = open(lock.s, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, "%s: %s", lock.s, strerror(errno));
+	cr_assert(system(cmd.s) == 0, "no certificate for %s", name);
+	close(fd);
+}
+
+/* The certificate comes last: with it all is there. */
 struct rig_text rig_cert(const char *name)
 {
 	struct rig_text prefix = rig_printf("%s/%s", rig_pki(), name);
-	struct rig_text crt = rig_printf("%.3000s.crt", prefix.s);
 
-	if (access(crt.s, R_OK) != 0) {
-		struct rig_text cmd = rig_printf("'%s/contrib/demo-pki' '%s' '%s'", rig_source_dir(),
-		                                 rig_pki(), name);
-
-		cr_assert(system(cmd.s) == 0, "no certificate for %s", name);
-	}
+	if (access(rig_printf("%.3000s.crt", prefix.s).s, R_OK) != 0)
+		make_cert(name);
 	return prefix;
 }
 

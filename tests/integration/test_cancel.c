@@ -32,9 +32,12 @@ static PGconn *join(const struct rig *rig, const char *database)
 static void send_endless(PGconn *conn, const char *database)
 {
 	cr_assert(PQsendQuery(conn, "SELECT pg_sleep(600)"));
-	cr_assert(rig_admin_wait(rig_printf("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' "
-	                                    "AND state = 'active' AND query LIKE '%%pg_sleep%%'",
-	                                    database).s, "1", RIG_PATIENCE_MS));
+	cr_assert(rig_admin_wait(
+		rig_printf("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' "
+	                   "AND state = 'active' AND query LIKE '%%pg_sleep%%'",
+	                   database)
+			.s,
+		"1", RIG_PATIENCE_MS));
 }
 
 Test(cancel, ends_the_running_query_and_the_session_goes_on)
@@ -87,6 +90,38 @@ Test(cancel, of_a_queued_client_takes_it_out_of_the_queue)
 	rig_stop(rig);
 }
 
+Test(cancel, of_a_client_that_a_pause_holds_back)
+{
+	struct rig *rig = start("c_paused", "query_wait_timeout = 60\n", "");
+	PGconn *conn = join(rig, "c_paused");
+
+	PQclear(rig_console(rig, "PAUSE c_paused"));
+	cr_assert(PQsendQuery(conn, "SELECT 'never'"));
+	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "c_paused", "cl_waiting", "1",
+	                           RIG_PATIENCE_MS));
+	frames_cancel_of(conn);
+	cr_assert_str_eq(rig_outcome(conn).s, "57014");
+	PQclear(rig_console(rig, "RESUME c_paused"));
+	cr_assert_str_eq(rig_query(conn, "SELECT 'on'").s, "on");
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
+Test(cancel, in_session_mode_ends_the_query_alone)
+{
+	struct rig *rig = start("c_session", "pool_mode = session\n", "pool_size=1");
+	PGconn *conn = join(rig, "c_session");
+
+	rig_exec(conn, "CREATE TEMP TABLE mine (i int)");
+	send_endless(conn, "c_session");
+	frames_cancel_of(conn);
+	cr_assert_str_eq(rig_outcome(conn).s, "57014");
+	frames_cancel_of(conn);
+	cr_assert_str_eq(rig_query(conn, "SELECT count(*) FROM mine, pg_sleep(0.1)").s, "0");
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
 Test(cancel, of_a_queued_batch_is_answered_at_its_sync)
 {
 	struct rig *rig = start("c_batch", NULL, "pool_size=1");
@@ -131,7 +166,8 @@ Test(cancel, needs_the_whole_and_exact_key)
 	script_query(&say, "SELECT pg_sleep(600)");
 	frames_send(&f, &say);
 	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE datname = 'c_key' "
-	                         "AND state = 'active'", "1", RIG_PATIENCE_MS));
+	                         "AND state = 'active'",
+	                         "1", RIG_PATIENCE_MS));
 	frames_cancel(rig, f.pid, wrong, 8);
 	frames_cancel(rig, f.pid, wrong, 256);
 	frames_cancel(rig, f.pid ^ 64, wrong, 4);
@@ -155,9 +191,12 @@ static void run_endless(struct frames *f, const char *database)
 
 	script_query(&say, "SELECT pg_sleep(600)");
 	frames_send(f, &say);
-	cr_assert(rig_admin_wait(rig_printf("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' "
-	                                    "AND state = 'active' AND query LIKE '%%pg_sleep%%'",
-	                                    database).s, "1", RIG_PATIENCE_MS));
+	cr_assert(rig_admin_wait(
+		rig_printf("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' "
+	                   "AND state = 'active' AND query LIKE '%%pg_sleep%%'",
+	                   database)
+			.s,
+		"1", RIG_PATIENCE_MS));
 }
 
 Test(cancel, over_tls_is_for_the_same_identity_alone)
@@ -170,7 +209,8 @@ Test(cancel, over_tls_is_for_the_same_identity_alone)
 	frames_login(&f, rig, "alice", "c_tls");
 	run_endless(&f, "c_tls");
 	frames_cancel_tls(rig, &stranger, f.pid, f.secret, f.secret_len);
-	cr_assert(rig_wait_log(rig, "refused: the key belongs to another identity", RIG_PATIENCE_MS));
+	cr_assert(
+		rig_wait_log(rig, "refused: the key belongs to another identity", RIG_PATIENCE_MS));
 	cr_assert_eq(rig_tls_alert(f.ssl, 300), -2, "another identity ended the query");
 	frames_cancel_tls(rig, &self, f.pid, f.secret, f.secret_len);
 	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "TEZ");
@@ -231,15 +271,19 @@ static void finish_before_cancel(const struct rig *rig, PGconn *a, const char *d
 
 	rig_exec(admin, "SELECT pg_advisory_lock(1)");
 	cr_assert(PQsendQuery(a, "SELECT 'done' FROM pg_advisory_xact_lock(1)"));
-	cr_assert(rig_admin_wait(rig_printf("SELECT count(*) FROM pg_locks l JOIN pg_database d ON "
-	                                    "d.oid = l.database WHERE datname = '%s' AND NOT granted",
-	                                    database).s, "1", RIG_PATIENCE_MS));
+	cr_assert(
+		rig_admin_wait(rig_printf("SELECT count(*) FROM pg_locks l JOIN pg_database d ON "
+	                                  "d.oid = l.database WHERE datname = '%s' AND NOT granted",
+	                                  database)
+	                               .s,
+	                       "1", RIG_PATIENCE_MS));
 	freeze_logins(f);
 	frames_cancel_of(a);
 	rig_exec(admin, "SELECT pg_advisory_unlock(1)");
 	cr_assert_str_eq(rig_scalar(a).s, "done");
 	cr_assert(rig_console_wait(rig, "SHOW SERVERS", "database", database, "state",
-	                           PQtransactionStatus(a) == PQTRANS_IDLE ? "being_canceled" : "active",
+	                           PQtransactionStatus(a) == PQTRANS_IDLE ? "being_canceled"
+	                                                                  : "active",
 	                           RIG_PATIENCE_MS));
 	PQfinish(admin);
 }
@@ -329,11 +373,12 @@ Test(cancel, five_hundred_at_once_end_one_query_and_hurt_nobody)
 	for (int i = 0; i < CROWDED; i++)
 		fds[i] = rig_raw_connect(rig);
 	for (int i = 0; i < CROWDED; i++) {
-		uint8_t body[8] = { (uint8_t)(f.pid >> 24), (uint8_t)(f.pid >> 16), (uint8_t)(f.pid >> 8),
-			            (uint8_t)f.pid };
+		uint8_t body[8] = { (uint8_t)(f.pid >> 24), (uint8_t)(f.pid >> 16),
+			            (uint8_t)(f.pid >> 8), (uint8_t)f.pid };
 
 		memcpy(body + 4, f.secret, 4);
-		rig_raw_send(fds[i], packet, rig_packet(packet, sizeof(packet), RIG_CANCEL_REQUEST, body, 8));
+		rig_raw_send(fds[i], packet,
+		             rig_packet(packet, sizeof(packet), RIG_CANCEL_REQUEST, body, 8));
 	}
 	cr_assert_str_eq(rig_query(b, "SELECT 'b', pg_sleep(0.2)").s, "b");
 	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "TEZ");
@@ -345,7 +390,7 @@ Test(cancel, five_hundred_at_once_end_one_query_and_hurt_nobody)
 		cr_assert_str_eq(rig_query(a, "SELECT 'a', pg_sleep(0.01)").s, "a");
 		cr_assert_str_eq(rig_query(b, "SELECT 'b', pg_sleep(0.01)").s, "b");
 	}
-	cr_assert_leq(crowd_backends("c_many"), 2);
+	cr_assert(crowd_wait_backends("c_many", "2", RIG_PATIENCE_MS));
 	frames_drop(&f);
 	PQfinish(a);
 	PQfinish(b);
@@ -369,8 +414,10 @@ static void storm_statement(struct member *m)
 	PQfreeCancel(cancel);
 	while ((res = PQgetResult(m->conn)) != NULL) {
 		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
-			snprintf(state, sizeof(state), "%s", PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL ?
-			         PQresultErrorField(res, PG_DIAG_SQLSTATE) : "lost");
+			snprintf(state, sizeof(state), "%s",
+			         PQresultErrorField(res, PG_DIAG_SQLSTATE) != NULL
+			                 ? PQresultErrorField(res, PG_DIAG_SQLSTATE)
+			                 : "lost");
 		PQclear(res);
 	}
 	m->done++;
@@ -379,7 +426,8 @@ static void storm_statement(struct member *m)
 	if (ask && strcmp(state, "57014") == 0)
 		m->marks++;
 	else
-		member_fault(m, "%s at %s, which it had%s asked for", state, sql.s, ask ? "" : " not");
+		member_fault(m, "%s at %s, which it had%s asked for", state, sql.s,
+		             ask ? "" : " not");
 }
 
 /* A savepoint before each keeps the transaction usable behind a statement that was canceled. */

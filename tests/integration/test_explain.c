@@ -110,6 +110,29 @@ Test(explain, all_errors_are_told_at_once_with_file_and_line)
 	rig_stop(rig);
 }
 
+Test(explain, what_would_not_act_or_not_protect_is_refused)
+{
+	static const char *const wrong[][2] = {
+		{ "server_tls_sslmode = prefer", "server_tls_sslmode: " },
+		{ "client_tls_sslmode = prefer", "client_tls_sslmode: " },
+		{ "soft = host=127.0.0.1 sslmode=prefer", "database \"soft\": sslmode: " },
+		{ "softer = host=127.0.0.1 sslmode=allow", "database \"softer\": sslmode: " },
+		{ "few = cn:alice", "identity few: limits per identity are not supported" },
+	};
+	static struct rig_run run;
+	struct rig *rig = rig_start(NULL, NULL, NULL);
+
+	rig_configure(rig, "server_tls_sslmode = prefer\nclient_tls_sslmode = prefer\n",
+	              "app = @postgres@\nsoft = host=127.0.0.1 sslmode=prefer\n"
+	              "softer = host=127.0.0.1 sslmode=allow\n",
+	              "few = cn:alice roles=alice max_clients=5\n");
+	check(rig, &run);
+	cr_assert_eq(run.status, 1, "%s", run.text);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_finding(rig, &run, wrong[i][0], wrong[i][1]);
+	rig_stop(rig);
+}
+
 Test(explain, label_that_stands_there_twice_is_found)
 {
 	static struct rig_run run;

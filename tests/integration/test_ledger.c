@@ -49,13 +49,16 @@ static struct rig_text run(struct member *m, const char *sql)
 	bool failed = false;
 
 	if (!PQsendQuery(m->conn, sql))
-		return rig_printf("%s", overheard[m->index][0] != '\0' ? overheard[m->index] : "lost");
+		return rig_printf("%s",
+		                  overheard[m->index][0] != '\0' ? overheard[m->index] : "lost");
 	while ((res = PQgetResult(m->conn)) != NULL) {
 		const char *words = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 		if (!failed && PQresultStatus(res) == PGRES_FATAL_ERROR) {
-			state = rig_printf("%s", words != NULL ? words : overheard[m->index][0] != '\0' ?
-			                   overheard[m->index] : "lost");
+			state = rig_printf("%s", words != NULL ? words
+			                         : overheard[m->index][0] != '\0'
+			                                 ? overheard[m->index]
+			                                 : "lost");
 			failed = true;
 		}
 		PQclear(res);
@@ -66,13 +69,15 @@ static struct rig_text run(struct member *m, const char *sql)
 /* One transaction, in one of several ways. */
 static struct rig_text enter(struct member *m, long serial)
 {
-	struct rig_text insert = rig_printf("INSERT INTO ledger VALUES (%d, %ld)", m->index, serial);
+	struct rig_text insert = rig_printf("INSERT INTO ledger VALUES (%d, %ld)", m->index,
+	                                    serial);
 	struct rig_text state;
 
 	if (serial % 3 == 0)
 		return run(m, insert.s);
 	if (serial % 3 == 1)
-		return run(m, rig_printf("BEGIN; %.200s; SELECT pg_sleep(0.002); COMMIT", insert.s).s);
+		return run(m,
+		           rig_printf("BEGIN; %.200s; SELECT pg_sleep(0.002); COMMIT", insert.s).s);
 	state = run(m, "BEGIN");
 	if (state.s[0] == '\0')
 		state = run(m, insert.s);
@@ -95,7 +100,8 @@ static void keep_the_ledger(struct member *m)
 		}
 		m->marks++;
 		if (!is_loss(state.s))
-			member_fault(m, "server lost, client told %s: %s", state.s, PQerrorMessage(m->conn));
+			member_fault(m, "server lost, client told %s: %s", state.s,
+			             PQerrorMessage(m->conn));
 		PQfinish(m->conn);
 		m->conn = PQconnectdb(m->crowd->conninfo);
 		if (PQstatus(m->conn) != CONNECTION_OK)
@@ -111,12 +117,16 @@ static int some_backend(const char *database, bool terminate)
 	struct rig_text info = rig_printf("host=%s/postgres port=%d user=postgres dbname=postgres",
 	                                  rig_root(), rig_postgres_port());
 	PGconn *conn = PQconnectdb(info.s);
-	PGresult *res = PQexec(conn, rig_printf(
-		"SELECT pid, CASE WHEN %s THEN pg_terminate_backend(pid) END FROM pg_stat_activity "
-		"WHERE datname = '%s' AND usename = 'alice' ORDER BY random() LIMIT 1",
-		terminate ? "true" : "false", database).s);
-	int pid = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1 ?
-	          atoi(PQgetvalue(res, 0, 0)) : 0;
+	PGresult *res = PQexec(
+		conn,
+		rig_printf(
+			"SELECT pid, CASE WHEN %s THEN pg_terminate_backend(pid) END FROM pg_stat_activity "
+			"WHERE datname = '%s' AND usename = 'alice' ORDER BY random() LIMIT 1",
+			terminate ? "true" : "false", database)
+			.s);
+	int pid = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1
+	                  ? atoi(PQgetvalue(res, 0, 0))
+	                  : 0;
 
 	PQclear(res);
 	PQfinish(conn);
@@ -133,8 +143,8 @@ static struct rig *start(const char *database)
 	rig_exec(admin, "GRANT ALL ON ledger TO alice");
 	rig_exec(admin, rig_printf("ALTER DATABASE %s SET synchronous_commit = on", database).s);
 	PQfinish(admin);
-	return rig_start("workers = 2\nquery_wait_timeout = 60\n", crowd_entry(database, "pool_size=4").s,
-	                 NULL);
+	return rig_start("workers = 2\nquery_wait_timeout = 60\n",
+	                 crowd_entry(database, "pool_size=4").s, NULL);
 }
 
 /* Compare the table with what the clients were told. */
@@ -147,7 +157,8 @@ static void audit(const struct crowd *crowd, const struct ledger *ledger, const 
 
 	cr_assert_eq(PQresultStatus(res), PGRES_TUPLES_OK);
 	for (int i = 0; i < PQntuples(res); i++) {
-		unsigned char *entry = &entered[atoi(PQgetvalue(res, i, 0))][atoi(PQgetvalue(res, i, 1))];
+		unsigned char *entry =
+			&entered[atoi(PQgetvalue(res, i, 0))][atoi(PQgetvalue(res, i, 1))];
 
 		doubled += *entry;
 		*entry = 1;

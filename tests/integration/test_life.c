@@ -76,7 +76,8 @@ Test(life, sigterm_lets_the_running_query_answer)
 	rig = rig_start("shutdown_timeout = 60\n", NULL, NULL);
 	conn = join("");
 	cr_assert(PQsendQuery(conn, "SELECT 'answer' FROM pg_sleep(1)"));
-	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "cl_active", "1", RIG_PATIENCE_MS));
+	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "cl_active", "1",
+	                           RIG_PATIENCE_MS));
 	rig_signal(rig, SIGTERM);
 	cr_assert_str_eq(rig_scalar(conn).s, "answer");
 	is_told(conn, "57P01");
@@ -89,7 +90,8 @@ Test(life, sigterm_tells_those_who_wait)
 {
 	PGconn *a, *b;
 
-	rig = rig_start("shutdown_timeout = 60\n", "app = @postgres@ dbname=app pool_size=1\n", NULL);
+	rig = rig_start("shutdown_timeout = 60\n", "app = @postgres@ dbname=app pool_size=1\n",
+	                NULL);
 	a = join("");
 	b = join("");
 	rig_exec(a, "BEGIN");
@@ -136,9 +138,10 @@ Test(life, second_sigterm_ends_at_once)
 	rig_signal(rig, SIGTERM);
 	ends_well(AT_ONCE_MS);
 	is_told(busy, "57P01");
-	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'alice' AND "
-	                         "state LIKE 'idle in transaction%' AND query LIKE '%second_sigterm%'", "0",
-	                         RIG_PATIENCE_MS));
+	cr_assert(rig_admin_wait(
+		"SELECT count(*) FROM pg_stat_activity WHERE usename = 'alice' AND "
+		"state LIKE 'idle in transaction%' AND query LIKE '%second_sigterm%'",
+		"0", RIG_PATIENCE_MS));
 	PQfinish(busy);
 	rig_stop(rig);
 }
@@ -228,7 +231,7 @@ Test(life, session_mode_ends_between_transactions_too)
 	rig_stop(rig);
 }
 
-/* Each client counts what was acknowledged; a shutdown may end it, but only between transactions. */
+/* Each counts what was acknowledged; a shutdown may end a client, but only between transactions. */
 static void insert_until_told(struct member *m)
 {
 	while (crowd_goes_on(m)) {
@@ -238,7 +241,8 @@ static void insert_until_told(struct member *m)
 			if (member_exec(m, "INSERT INTO t VALUES (1)").s[0] != '\0' ||
 			    member_exec(m, "SELECT pg_sleep(0.01)").s[0] != '\0' ||
 			    member_exec(m, "COMMIT").s[0] != '\0')
-				member_fault(m, "ended inside a transaction: %s", PQerrorMessage(m->conn));
+				member_fault(m, "ended inside a transaction: %s",
+				             PQerrorMessage(m->conn));
 			else
 				m->done++;
 		} else if (PQstatus(m->conn) != CONNECTION_BAD) {
@@ -260,9 +264,11 @@ Test(life, sigterm_under_load_breaks_no_transaction)
 	admin = rig_admin_connect("v_load");
 	rig_exec(admin, "CREATE TABLE t (i int)");
 	rig_exec(admin, "GRANT ALL ON t TO alice");
-	rig = rig_start("workers = 2\nshutdown_timeout = 60\n", crowd_entry("v_load", "pool_size=8").s, NULL);
+	rig = rig_start("workers = 2\nshutdown_timeout = 60\n",
+	                crowd_entry("v_load", "pool_size=8").s, NULL);
 	crowd_start(&crowd, rig, 8, "dbname=v_load", 60000, insert_until_told, NULL);
-	cr_assert(rig_admin_wait("SELECT sum(xact_commit) > 0 FROM pg_stat_database", "t", RIG_PATIENCE_MS));
+	cr_assert(rig_admin_wait("SELECT sum(xact_commit) > 0 FROM pg_stat_database", "t",
+	                         RIG_PATIENCE_MS));
 	for (int i = 0; i < 200 && atoi(rig_query(admin, "SELECT count(*) FROM t").s) < 50; i++)
 		usleep(10000);
 	rig_signal(rig, SIGTERM);

@@ -38,8 +38,8 @@ static void shows(PGconn *conn, const char *name, const char *value)
 
 Test(params, of_the_startup_are_each_clients_own)
 {
-	static const char *const names[] = { "TimeZone", "application_name", "DateStyle",
-		"client_encoding", "search_path", "work_mem" };
+	static const char *const names[] = { "TimeZone",        "application_name", "DateStyle",
+		                             "client_encoding", "search_path",      "work_mem" };
 	static const char *const values[2][6] = {
 		{ "Asia/Tokyo", "first", "ISO, DMY", "LATIN1", "one, two", "1MB" },
 		{ "America/Lima", "second", "SQL, MDY", "UTF8", "three", "2MB" },
@@ -49,10 +49,15 @@ Test(params, of_the_startup_are_each_clients_own)
 
 	start("q_own");
 	for (int i = 0; i < 2; i++)
-		conns[i] = join("q_own", rig_printf(
-			"application_name=%s client_encoding=%s options='-c TimeZone=%s -c DateStyle=%s "
-			"-c search_path=%s --work-mem=%s'", values[i][1], values[i][3], values[i][0],
-			i == 0 ? "ISO,DMY" : "SQL,MDY", i == 0 ? "one,\\\\ two" : "three", values[i][5]).s);
+		conns[i] = join(
+			"q_own",
+			rig_printf(
+				"application_name=%s client_encoding=%s options='-c TimeZone=%s -c DateStyle=%s "
+				"-c search_path=%s --work-mem=%s'",
+				values[i][1], values[i][3], values[i][0],
+				i == 0 ? "ISO,DMY" : "SQL,MDY", i == 0 ? "one,\\\\ two" : "three",
+				values[i][5])
+				.s);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 2; i++) {
 			pid[i] = rig_query(conns[i], "SELECT pg_backend_pid()");
@@ -108,7 +113,6 @@ Test(params, set_in_a_transaction_that_rolls_back_are_as_before)
 
 Test(params, may_hold_any_characters)
 {
-	static const char *const value = "o'clock \\ \"x\" $$ ; -- /* , %s \xc3\xa4";
 	PGconn *a, *b;
 
 	start("q_chars");
@@ -121,7 +125,6 @@ Test(params, may_hold_any_characters)
 	shows(b, "standard_conforming_strings", "on");
 	shows(a, "application_name", "o'clock \\ \"x\" $$ ; -- /* , %s");
 	shows(a, "standard_conforming_strings", "off");
-	(void)value;
 	finish(a, b);
 }
 
@@ -130,7 +133,8 @@ Test(params, in_another_spelling_cost_nothing_and_confuse_nobody)
 	PGconn *a, *b;
 
 	start("q_spelling");
-	a = join("q_spelling", "options='-c datestyle=iso -c timezone=utc -c CLIENT_ENCODING=utf-8'");
+	a = join("q_spelling",
+	         "options='-c datestyle=iso -c timezone=utc -c CLIENT_ENCODING=utf-8'");
 	b = join("q_spelling", "options='-c TIMEZONE=Asia/Tokyo'");
 	shows(a, "TimeZone", "UTC");
 	shows(b, "TimeZone", "Asia/Tokyo");
@@ -146,7 +150,8 @@ Test(params, that_the_server_refuses_end_the_client_with_its_words)
 		const char *options, *sqlstate, *words;
 	} cases[] = {
 		{ "-c DateStyle=nonsense", "22023", "invalid value for parameter \"DateStyle\"" },
-		{ "-c no_such_thing=1", "42704", "unrecognized configuration parameter \"no_such_thing\"" },
+		{ "-c no_such_thing=1", "42704",
+		  "unrecognized configuration parameter \"no_such_thing\"" },
 		{ "-c log_connections=on", "55P02", "cannot be set after connection start" },
 		{ "-c port=1", "55P02", "cannot be changed without restarting the server" },
 	};
@@ -156,9 +161,10 @@ Test(params, that_the_server_refuses_end_the_client_with_its_words)
 	b = join("q_refused", "");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		a = join("q_refused", rig_printf("options='%s'", cases[i].options).s);
-		cr_assert_str_eq(rig_error(a, "SELECT 1").s, cases[i].sqlstate, "%s: %s", cases[i].options,
-		                 PQerrorMessage(a));
-		cr_assert(strstr(PQerrorMessage(a), cases[i].words) != NULL, "%s", PQerrorMessage(a));
+		cr_assert_str_eq(rig_error(a, "SELECT 1").s, cases[i].sqlstate, "%s: %s",
+		                 cases[i].options, PQerrorMessage(a));
+		cr_assert(strstr(PQerrorMessage(a), cases[i].words) != NULL, "%s",
+		          PQerrorMessage(a));
 		cr_assert_eq(PQstatus(a), CONNECTION_BAD);
 		PQfinish(a);
 		cr_assert_str_eq(rig_query(b, "SELECT 'b'").s, "b");
@@ -175,8 +181,10 @@ Test(params, cannot_bend_the_poolers_own_statements)
 	rig_exec(admin, "CREATE SCHEMA evil");
 	rig_exec(admin, "CREATE TABLE evil.caught (what text)");
 	rig_exec(admin, "GRANT ALL ON SCHEMA evil TO public; GRANT ALL ON evil.caught TO public");
-	rig_exec(admin, "CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS "
-	         "'INSERT INTO evil.caught VALUES ($1) RETURNING what'");
+	rig_exec(
+		admin,
+		"CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS "
+		"'INSERT INTO evil.caught VALUES ($1) RETURNING what'");
 	a = join("q_bend", "options='-c search_path=evil,pg_catalog -c TimeZone=Asia/Tokyo'");
 	b = join("q_bend", "options='-c search_path=evil -c TimeZone=America/Lima'");
 	for (int i = 0; i < 3; i++) {
@@ -185,6 +193,35 @@ Test(params, cannot_bend_the_poolers_own_statements)
 	}
 	cr_assert_str_eq(rig_query(admin, "SELECT count(*) FROM evil.caught").s, "0");
 	PQfinish(admin);
+	finish(a, b);
+}
+
+/* The server does not tell what becomes of search_path. */
+Test(params, that_the_server_does_not_report_are_in_force_whatever_a_client_does)
+{
+	static const char *const deeds[] = { "DISCARD ALL",
+		                             "RESET ALL",
+		                             "RESET search_path",
+		                             "SET search_path = two",
+		                             "BEGIN; SET search_path = two; COMMIT",
+		                             "SELECT 1; SET search_path = two" };
+	PGconn *a, *b, *plain;
+
+	start("q_unreported");
+	a = join("q_unreported", "options='-c search_path=one'");
+	b = join("q_unreported", "options='-c search_path=one'");
+	plain = join("q_unreported", "");
+	shows(a, "search_path", "one");
+	for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++) {
+		rig_exec(a, deeds[i]);
+		cr_assert_str_eq(rig_query(b, "SHOW search_path").s, "one", "behind %s", deeds[i]);
+		rig_exec(a, deeds[i]);
+		cr_assert_str_eq(rig_query(plain, "SHOW search_path").s, "\"$user\", public",
+		                 "behind %s", deeds[i]);
+		rig_exec(a, deeds[i]);
+		cr_assert_str_eq(rig_query(a, "SHOW search_path").s, "one", "behind %s", deeds[i]);
+	}
+	PQfinish(plain);
 	finish(a, b);
 }
 
@@ -221,4 +258,26 @@ Test(params, of_many_clients_over_few_servers_never_mix)
 	for (int i = 0; i < crowd.size; i++)
 		cr_assert_gt(crowd.members[i].done, 0);
 	rig_stop(rig);
+}
+
+Test(params, of_the_server_are_reset_behind_every_transaction_if_so_wished)
+{
+	PGconn *a, *b;
+
+	crowd_database("q_reset");
+	rig = rig_start("workers = 2\nserver_reset_query_always = 1\n",
+	                crowd_entry("q_reset", "pool_size=1").s, NULL);
+	a = join("q_reset", "");
+	b = join("q_reset", "");
+	for (int i = 0; i < 3; i++) {
+		rig_exec(a, "SET work_mem = '77MB'");
+		shows(b, "work_mem", "4MB");
+		rig_exec(a, "BEGIN");
+		rig_exec(a, "SET work_mem = '78MB'");
+		shows(a, "work_mem", "78MB");
+		rig_exec(a, "COMMIT");
+		shows(b, "work_mem", "4MB");
+		shows(a, "work_mem", "4MB");
+	}
+	finish(a, b);
 }

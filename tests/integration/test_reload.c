@@ -61,8 +61,9 @@ Test(reload, over_and_over_under_load_is_noticed_by_nobody)
 	rig = rig_start("workers = 2\n", crowd_entry("w_often", "pool_size=3").s, NULL);
 	crowd_start(&crowd, rig, 12, "dbname=w_often", 6000, short_transactions, NULL);
 	while (rig_now_ms() < crowd.deadline_ms) {
-		take_new("workers = 2\n", crowd_entry("w_often", reloads % 2 == 0 ? "pool_size=4" :
-		                                                                    "pool_size=2").s);
+		take_new(
+			"workers = 2\n",
+			crowd_entry("w_often", reloads % 2 == 0 ? "pool_size=4" : "pool_size=2").s);
 		reloads++;
 	}
 	crowd_join(&crowd);
@@ -73,11 +74,14 @@ Test(reload, over_and_over_under_load_is_noticed_by_nobody)
 Test(reload, by_sighup_keeps_the_old_configuration_when_the_file_is_broken)
 {
 	static const char *const broken[] = {
-		"nonsense = 1\n", "pool_mode = sometimes\n", "client_tls_cert_file = /nowhere/x.crt\n",
-		"client_tls_key_file = @pki@/alice.key\n", "client_tls_ca_file = @pki@/server.key\n",
+		"nonsense = 1\n",
+		"pool_mode = sometimes\n",
+		"client_tls_cert_file = /nowhere/x.crt\n",
+		"client_tls_key_file = @pki@/alice.key\n",
+		"client_tls_ca_file = @pki@/server.key\n",
 	};
-	static const char *const words[] = { "nonsense", "pool_mode", "/nowhere/x.crt", "client_tls_key_file|key",
-		"client_tls_ca_file|ca" };
+	static const char *const words[] = { "nonsense", "pool_mode", "/nowhere/x.crt",
+		                             "client_tls_key_file|key", "client_tls_ca_file|ca" };
 	PGconn *conn, *late;
 
 	rig = rig_start(NULL, NULL, NULL);
@@ -85,8 +89,12 @@ Test(reload, by_sighup_keeps_the_old_configuration_when_the_file_is_broken)
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
 		rig_configure(rig, broken[i], "app = @postgres@ dbname=other\n", NULL);
 		rig_signal(rig, SIGHUP);
-		cr_assert(rig_wait_log(rig, rig_printf("error .*config.*pgseal.ini:([0-9]+:)? .*(%s)", words[i]).s,
-		                       RIG_PATIENCE_MS), "%s", broken[i]);
+		cr_assert(rig_wait_log(rig,
+		                       rig_printf("error .*config.*pgseal.ini:([0-9]+:)? .*(%s)",
+		                                  words[i])
+		                               .s,
+		                       RIG_PATIENCE_MS),
+		          "%s", broken[i]);
 		cr_assert_str_eq(rig_query(conn, "SELECT current_database()").s, "app");
 		late = rig_connect(rig, "");
 		cr_assert_str_eq(rig_query(late, "SELECT current_database()").s, "app");
@@ -104,7 +112,8 @@ Test(reload, tells_every_reason_with_its_line)
 	rig_configure(rig, "nonsense = 1\npool_mode = sometimes\n", "app = nonsense=1\n", NULL);
 	cr_assert(!rig_reload(rig, &why));
 	cr_assert(strstr(why.s, "nonsense") != NULL && strstr(why.s, "pool_mode") != NULL &&
-	          strstr(why.s, "pgseal.ini:") != NULL, "%s", why.s);
+	                  strstr(why.s, "pgseal.ini:") != NULL,
+	          "%s", why.s);
 	rig_stop(rig);
 }
 
@@ -115,6 +124,27 @@ Test(reload, says_what_takes_a_restart)
 	cr_assert(rig_wait_log(rig, "listen_port: takes effect with a restart", RIG_PATIENCE_MS));
 	cr_assert(rig_wait_log(rig, "workers: takes effect with a restart", RIG_PATIENCE_MS));
 	PQfinish(rig_connect(rig, ""));
+	rig_stop(rig);
+}
+
+Test(reload, shows_what_is_in_force_and_not_what_takes_a_restart)
+{
+	struct rig_text port;
+
+	rig = rig_start("workers = 2\n", NULL, NULL);
+	port = rig_printf("%d", rig_port(rig));
+	take_new("listen_port = 1\nworkers = 3\nquery_wait_timeout = 7\n", NULL);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "listen_port", "value").s,
+	                 port.s);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "workers", "value").s, "2");
+	cr_assert_str_eq(
+		rig_console_value(rig, "SHOW CONFIG", "key", "query_wait_timeout", "value").s,
+		"7s");
+	/* the same again is news no longer told of what is in force, but of what is in the file */
+	take_new("workers = 2\n", NULL);
+	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "listen_port", "value").s,
+	                 port.s);
+	cr_assert_eq(rig_log_count(rig, "listen_port: takes effect with a restart"), 1);
 	rig_stop(rig);
 }
 
@@ -160,7 +190,8 @@ Test(reload, mends_what_kept_servers_from_being_reached)
 {
 	PGconn *conn;
 
-	rig = rig_start("query_wait_timeout = 60\n", "app = host=127.0.0.1 port=1 dbname=app\n", NULL);
+	rig = rig_start("query_wait_timeout = 60\n", "app = host=127.0.0.1 port=1 dbname=app\n",
+	                NULL);
 	conn = PQconnectStart(rig_conninfo(rig, "alice", "").s);
 	cr_assert(conn != NULL);
 	for (int i = 0; i < 4000 && !rig_log_contains(rig, "login failed"); i++) {
@@ -169,7 +200,8 @@ Test(reload, mends_what_kept_servers_from_being_reached)
 	}
 	cr_assert_neq(PQstatus(conn), CONNECTION_BAD, "%s", PQerrorMessage(conn));
 	take_new("query_wait_timeout = 60\n", "app = @postgres@ dbname=app\n");
-	for (int i = 0; i < 4000 && PQstatus(conn) != CONNECTION_OK && PQstatus(conn) != CONNECTION_BAD; i++) {
+	for (int i = 0;
+	     i < 4000 && PQstatus(conn) != CONNECTION_OK && PQstatus(conn) != CONNECTION_BAD; i++) {
 		PQconnectPoll(conn);
 		rig_nap();
 	}
@@ -204,9 +236,10 @@ static struct rig_text serial_seen(void)
 /* Another certificate for the server, of the same authority, in place of the one there. */
 static void rotate(const char *dir)
 {
-	struct rig_text cmd = rig_printf("cd '%s' && rm -f server.* pgseal.* && cp '%s/ca.crt' '%s/ca.key' . && "
-	                                 "'%s/contrib/demo-pki' .", dir, rig_pki(), rig_pki(),
-	                                 rig_source_dir());
+	struct rig_text cmd = rig_printf(
+		"cd '%s' && rm -f server.* pgseal.* && cp '%s/ca.crt' '%s/ca.key' . && "
+		"'%s/contrib/demo-pki' .",
+		dir, rig_pki(), rig_pki(), rig_source_dir());
 
 	cr_assert(system(cmd.s) == 0);
 }
@@ -221,7 +254,8 @@ Test(reload, shows_a_new_certificate_to_new_connections)
 	cr_assert(mkdir(dir.s, 0700) == 0);
 	rotate(dir.s);
 	settings = rig_printf("client_tls_cert_file = %.900s/server.crt\n"
-	                      "client_tls_key_file = %.900s/server.key\n", dir.s, dir.s);
+	                      "client_tls_key_file = %.900s/server.key\n",
+	                      dir.s, dir.s);
 	rig = rig_start(settings.s, NULL, NULL);
 	conn = rig_connect(rig, "");
 	first = serial_seen();
@@ -232,7 +266,8 @@ Test(reload, shows_a_new_certificate_to_new_connections)
 	cr_assert_str_neq(second.s, first.s);
 	cr_assert_str_eq(rig_query(conn, "SELECT 'on'").s, "on");
 	/* a key that does not fit: the old pair stays */
-	cr_assert(system(rig_printf("cp '%s/alice.key' '%.900s/server.key'", rig_pki(), dir.s).s) == 0);
+	cr_assert(system(rig_printf("cp '%s/alice.key' '%.900s/server.key'", rig_pki(), dir.s).s) ==
+	          0);
 	cr_assert(!rig_reload(rig, &why));
 	cr_assert_str_eq(serial_seen().s, second.s);
 	PQfinish(conn);

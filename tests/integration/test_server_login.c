@@ -28,7 +28,8 @@ static void start(const char *settings, const char *value)
 }
 
 /* The refusal that a client gets, and within which time. */
-static void refused(const char *name, const char *sqlstate, const char *words, int least_ms, int most_ms)
+static void refused(const char *name, const char *sqlstate, const char *words, int least_ms,
+                    int most_ms)
 {
 	int64_t begun = rig_now_ms(), took;
 	struct frames f;
@@ -55,14 +56,16 @@ Test(server_login, to_a_missing_database_fails_at_once_with_the_servers_words)
 Test(server_login, of_a_role_that_may_not_fails_at_once)
 {
 	start(PATIENT, "@postgres@ dbname=app");
-	refused("stranger", "28000", "certificate authentication failed for user \"stranger\"", 0, AT_ONCE_MS);
+	refused("stranger", "28000", "certificate authentication failed for user \"stranger\"", 0,
+	        AT_ONCE_MS);
 	rig_stop(rig);
 }
 
 Test(server_login, with_a_wrong_password_fails_at_once)
 {
 	start(PATIENT, "@postgres@ dbname=app user=scram password=wrong");
-	refused("alice", "28P01", "password authentication failed for user \"scram\"", 0, AT_ONCE_MS);
+	refused("alice", "28P01", "password authentication failed for user \"scram\"", 0,
+	        AT_ONCE_MS);
 	rig_stop(rig);
 }
 
@@ -77,8 +80,10 @@ Test(server_login, failure_is_told_to_all_who_wait_and_hurts_no_other_pool)
 	PGconn *other;
 	int64_t begun;
 
-	rig = rig_start("query_wait_timeout = 60\nworkers = 2\n", "app = @postgres@ dbname=nowhere\n"
-	                "other = @postgres@ dbname=other\n", NULL);
+	rig = rig_start("query_wait_timeout = 60\nworkers = 2\n",
+	                "app = @postgres@ dbname=nowhere\n"
+	                "other = @postgres@ dbname=other\n",
+	                NULL);
 	other = rig_connect(rig, "dbname=other");
 	begun = rig_now_ms();
 	crowd_start(&crowd, rig, 10, "", 0, try_in_vain, NULL);
@@ -86,8 +91,9 @@ Test(server_login, failure_is_told_to_all_who_wait_and_hurts_no_other_pool)
 		pthread_join(crowd.members[i].thread, NULL);
 	cr_assert_leq(rig_now_ms() - begun, AT_ONCE_MS);
 	for (int i = 0; i < crowd.size; i++)
-		cr_assert(strstr(crowd.members[i].why, "database \"nowhere\" does not exist") != NULL, "%s",
-		          crowd.members[i].why);
+		cr_assert(strstr(crowd.members[i].why, "database \"nowhere\" does not exist") !=
+		                  NULL,
+		          "%s", crowd.members[i].why);
 	cr_assert_str_eq(rig_query(other, "SELECT 'other'").s, "other");
 	PQfinish(other);
 	rig_stop(rig);
@@ -125,7 +131,8 @@ Test(server_login, to_an_unreachable_host_waits_to_the_deadline_and_tells_the_ca
 
 Test(server_login, retries_back_off)
 {
-	start("query_wait_timeout = 3\nserver_login_retry = 1\n", "host=127.0.0.1 port=1 dbname=app");
+	start("query_wait_timeout = 3\nserver_login_retry = 1\n",
+	      "host=127.0.0.1 port=1 dbname=app");
 	refused("alice", "08006", "Connection refused", 2800, 20000);
 	cr_assert_geq(rig_log_count(rig, "login failed.*retry_in=100ms"), 1);
 	cr_assert_geq(rig_log_count(rig, "login failed.*retry_in=(1s|1000ms)"), 1);
@@ -136,14 +143,18 @@ Test(server_login, retries_back_off)
 Test(server_login, checks_the_servers_name)
 {
 	start("query_wait_timeout = 1\n",
-	      rig_printf("host=elsewhere.example hostaddr=127.0.0.1 port=%d dbname=app", rig_postgres_port()).s);
+	      rig_printf("host=elsewhere.example hostaddr=127.0.0.1 port=%d dbname=app",
+	                 rig_postgres_port())
+	              .s);
 	refused("alice", "08006", "does not match host name \"elsewhere.example\"", 0, 20000);
 	rig_stop(rig);
 }
 
 Test(server_login, checks_the_servers_authority)
 {
-	start(rig_printf("query_wait_timeout = 1\nserver_tls_ca_file = %s.crt\n", rig_cert("alice").s).s,
+	start(rig_printf("query_wait_timeout = 1\nserver_tls_ca_file = %s.crt\n",
+	                 rig_cert("alice").s)
+	              .s,
 	      "@postgres@ dbname=app");
 	refused("alice", "08006", "certificate verify failed", 0, 20000);
 	rig_stop(rig);
@@ -159,7 +170,8 @@ Test(server_login, of_a_name_that_nobody_knows_tells_so)
 /* Bound but not listening... and one that listens but never speaks. */
 Test(server_login, to_a_server_that_says_nothing_has_a_deadline)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -176,7 +188,8 @@ Test(server_login, to_a_server_that_says_nothing_has_a_deadline)
 /* The client waits for a login that is being tried again and again. */
 static PGconn *begin_waiting(const char *database)
 {
-	PGconn *conn = PQconnectStart(rig_conninfo(rig, "alice", rig_printf("dbname=%s", database).s).s);
+	PGconn *conn = PQconnectStart(
+		rig_conninfo(rig, "alice", rig_printf("dbname=%s", database).s).s);
 
 	cr_assert(conn != NULL);
 	return conn;
@@ -188,7 +201,8 @@ static ConnStatusType drive(PGconn *conn, int wait_ms)
 	int64_t deadline = rig_now_ms() + wait_ms;
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
-	while (rig_left_ms(deadline) > 0 && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
+	while (rig_left_ms(deadline) > 0 && next != PGRES_POLLING_OK &&
+	       next != PGRES_POLLING_FAILED) {
 		next = PQconnectPoll(conn);
 		rig_nap();
 	}
@@ -205,7 +219,8 @@ Test(server_login, waits_for_a_server_that_takes_nobody_at_the_moment)
 	conn = begin_waiting("s_full");
 	cr_assert_neq(drive(conn, 1500), CONNECTION_OK);
 	cr_assert_neq(PQstatus(conn), CONNECTION_BAD, "%s", PQerrorMessage(conn));
-	cr_assert(rig_wait_log(rig, "login failed.*sqlstate=53300.*too many connections", RIG_PATIENCE_MS));
+	cr_assert(rig_wait_log(rig, "login failed.*sqlstate=53300.*too many connections",
+	                       RIG_PATIENCE_MS));
 	rig_admin_exec("ALTER DATABASE s_full CONNECTION LIMIT -1");
 	cr_assert_eq(drive(conn, RIG_PATIENCE_MS), CONNECTION_OK, "%s", PQerrorMessage(conn));
 	cr_assert_str_eq(rig_query(conn, "SELECT 'in'").s, "in");
@@ -246,7 +261,8 @@ static void works(const char *value, const char *role)
 	start(PATIENT, value);
 	conn = rig_connect(rig, "");
 	cr_assert_str_eq(rig_query(conn, "SELECT current_user").s, role);
-	cr_assert_str_eq(rig_query(conn, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").s, "t");
+	cr_assert_str_eq(
+		rig_query(conn, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").s, "t");
 	PQfinish(conn);
 	rig_stop(rig);
 }
@@ -270,7 +286,9 @@ Test(server_login, as_a_fixed_role_with_the_certificate)
 Test(server_login, goes_on_to_the_second_host)
 {
 	rig_require();
-	works(rig_printf("host=127.0.0.1,localhost,127.0.0.1 port=1,2,%d dbname=app", rig_postgres_port()).s,
+	works(rig_printf("host=127.0.0.1,localhost,127.0.0.1 port=1,2,%d dbname=app",
+	                 rig_postgres_port())
+	              .s,
 	      "alice");
 }
 
@@ -303,8 +321,11 @@ Test(server_login, takes_the_fallback_entry_for_other_names)
 
 static void terminate_all(const char *database)
 {
-	rig_admin_exec(rig_printf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
-	                          "datname = '%s'", database).s);
+	rig_admin_exec(
+		rig_printf("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+	                   "datname = '%s'",
+	                   database)
+			.s);
 }
 
 Test(server_login, idle_server_that_ends_is_not_noticed_by_anybody)
@@ -367,8 +388,10 @@ Test(server_login, server_that_ends_in_mid_query_ends_its_client_alone)
 	frames_login(&f, rig, "alice", "s_query");
 	script_query(&say, "SELECT pg_sleep(600)");
 	frames_send(&f, &say);
-	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE datname = 's_query' AND "
-	                         "state = 'active'", "1", RIG_PATIENCE_MS));
+	cr_assert(rig_admin_wait(
+		"SELECT count(*) FROM pg_stat_activity WHERE datname = 's_query' AND "
+		"state = 'active'",
+		"1", RIG_PATIENCE_MS));
 	terminate_all("s_query");
 	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "TE!");
 	cr_assert_str_eq(f.sqlstate, "57P01");

@@ -1,6 +1,6 @@
-/* Servers between workers: permits are exact, and nobody who waits is forgotten. The workers here are
- * the pools' way of dealing reduced to what crosses threads: marks, permits, letters. For TSan, which
- * criterion does not run under; exit status 0 is success. */
+/* Servers between workers: permits are exact, and nobody who waits is forgotten. The workers here
+ * are the pools' way of dealing reduced to what crosses threads: marks, permits, letters. For TSan,
+ * which criterion does not run under; exit status 0 is success. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@
 
 #define WORKERS 4
 #define SERVERS_MAX 2 /* fewer than workers, so that there is always somebody who waits */
-#define JOBS 15000 /* each */
+#define JOBS 15000    /* each */
 #define PATIENCE_MS 30000
 
 struct token { /* stands for a server */
@@ -35,7 +35,7 @@ struct worker {
 	struct token *got;  /* for the job that waits */
 	bool waiting;
 	unsigned seed;
-	uint64_t uses;      /* of tokens that ended here */
+	uint64_t uses; /* of tokens that ended here */
 	long jobs;
 };
 
@@ -199,7 +199,7 @@ static struct token *acquire(struct worker *w)
 	return t;
 }
 
-/* With nothing to do itself, a worker sees to it that the others get on: they have all they need. */
+/* With nothing to do itself, a worker sees to it that the others get on: they lack nothing. */
 static void think(struct worker *w)
 {
 	long before = atomic_load(&total);

@@ -1,6 +1,6 @@
-/* Sites swapped under readers: each reader sees one whole site at a time, databases outlive the site
- * that brought them, and everything is freed once. For TSan, which criterion does not run under; exit
- * status 0 is success. */
+/* Sites swapped under readers: each reader sees one whole site at a time, databases outlive the
+ * site that brought them, and everything is freed once. For TSan, which criterion does not run
+ * under; exit status 0 is success. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,9 +23,9 @@ struct site_letter {
 struct reader {
 	pthread_t thread;
 	struct mailbox *mb;
-	struct site *site;             /* a reference */
-	struct database *kept[KEPT];   /* references, of sites that may be gone */
-	long seen;                     /* sites */
+	struct site *site;           /* a reference */
+	struct database *kept[KEPT]; /* references, of sites that may be gone */
+	long seen;                   /* sites */
 	unsigned seed;
 };
 
@@ -40,9 +40,10 @@ static bool write_config(int number)
 
 	if (f == NULL)
 		return false;
-	fprintf(f, "[pgseal]\nunix_socket_dir = /tmp\nserver_tls_sslmode = disable\ndefault_pool_size = %d\n"
-	        "[databases]\napp = host=127.0.0.1 dbname=app pool_size=%d\n* = host=127.0.0.1\n", number,
-	        number);
+	fprintf(f,
+	        "[pgseal]\nunix_socket_dir = /tmp\nserver_tls_sslmode = disable\ndefault_pool_size = %d\n"
+	        "[databases]\napp = host=127.0.0.1 dbname=app pool_size=%d\n* = host=127.0.0.1\n",
+	        number, number);
 	return fclose(f) == 0;
 }
 
@@ -68,7 +69,8 @@ static void site_arrive(struct letter *letter, void *owner)
 
 static void look_at_site(struct reader *r)
 {
-	struct database *app = site_database(r->site, "app"), *rest = site_database(r->site, "rest");
+	struct database *app = site_database(r->site, "app"),
+			*rest = site_database(r->site, "rest");
 	struct database **slot = &r->kept[rand_r(&r->seed) % KEPT];
 
 	if (app == NULL || rest == NULL || app->pool_size != rest->pool_size ||

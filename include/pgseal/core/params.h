@@ -35,6 +35,8 @@ enum err params_put(struct params_table *t, struct params **p, const char *name,
 /* *have, after our statements for `want` succeeded: its reported values as the server told them, the
  * others as wanted. */
 enum err params_settle(struct params_table *t, struct params **have, const struct params *want) MUST_CHECK;
+/* *have after a client's SET or RESET: what the server does not report may be anything now. */
+enum err params_doubt(struct params_table *t, struct params **have) MUST_CHECK;
 /* *have after DISCARD ALL: only what the server reports. */
 enum err params_forget(struct params_table *t, struct params **have) MUST_CHECK;
 
