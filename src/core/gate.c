@@ -98,41 +98,17 @@ void gate_post_dial(struct gate *g, struct dial *d)
 	mailbox_post(g->mailbox, &d->letter);
 }
 
-struct site_letter {
-	struct letter letter;
-	struct site *site; /* a reference */
-};
-
-static void site_discard(struct letter *letter)
+static void follow_site(void *owner, struct site *site)
 {
-	struct site_letter *l = (struct site_letter *)letter;
-
-	site_release(l->site);
-	free(l);
-}
-
-static void site_arrive(struct letter *letter, void *owner)
-{
-	struct site_letter *l = (struct site_letter *)letter;
 	struct gate *g = owner;
-	struct site *old = g->site;
 
-	g->site = l->site;
-	l->site = old;
-	site_discard(letter);
+	site_release(g->site);
+	g->site = site;
 }
 
 enum err gate_post_site(struct gate *g, struct site *site)
 {
-	struct site_letter *l = calloc(1, sizeof(*l));
-
-	if (l == NULL)
-		return ERR_NO_MEMORY;
-	l->letter.deliver = site_arrive;
-	l->letter.discard = site_discard;
-	l->site = site_hold(site);
-	mailbox_post(g->mailbox, &l->letter);
-	return ERR_OK;
+	return site_post(g->mailbox, site, follow_site);
 }
 
 static void close_doors(struct gate *g)

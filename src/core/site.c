@@ -219,6 +219,43 @@ void site_release(struct site *site)
 	free(site);
 }
 
+struct site_letter {
+	struct letter letter;
+	void (*follow)(void *owner, struct site *site);
+	struct site *site; /* a reference */
+};
+
+static void letter_discard(struct letter *letter)
+{
+	struct site_letter *l = (struct site_letter *)letter;
+
+	site_release(l->site);
+	free(l);
+}
+
+static void letter_deliver(struct letter *letter, void *owner)
+{
+	struct site_letter *l = (struct site_letter *)letter;
+
+	l->follow(owner, l->site);
+	free(l);
+}
+
+enum err site_post(struct mailbox *mb, struct site *site,
+                   void (*follow)(void *owner, struct site *site))
+{
+	struct site_letter *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return ERR_NO_MEMORY;
+	l->letter.deliver = letter_deliver;
+	l->letter.discard = letter_discard;
+	l->follow = follow;
+	l->site = site_hold(site);
+	mailbox_post(mb, &l->letter);
+	return ERR_OK;
+}
+
 struct database *site_database(const struct site *site, const char *name)
 {
 	size_t i;

@@ -65,48 +65,24 @@ void worker_post(struct worker *w, struct letter *letter)
 	mailbox_post(w->mailbox, letter);
 }
 
-struct site_letter {
-	struct letter letter;
-	struct site *site;
-};
-
-static void site_discard(struct letter *letter)
+static void follow_site(void *owner, struct site *site)
 {
-	struct site_letter *l = (struct site_letter *)letter;
-
-	site_release(l->site);
-	free(l);
-}
-
-static void site_arrive(struct letter *letter, void *owner)
-{
-	struct site_letter *l = (struct site_letter *)letter;
 	struct worker *w = owner;
-	struct site *old = w->site;
 	struct pool *p, *next;
 	struct database *db;
 
-	w->site = l->site;
-	l->site = old;
+	site_release(w->site);
+	w->site = site;
 	HASH_ITER(hh, w->pools, p, next) {
 		/* One that is gone from the file keeps serving the sessions it has. */
 		if ((db = site_database(w->site, route_database(p->route))) != NULL)
 			pool_follow(p, db);
 	}
-	site_discard(letter);
 }
 
 enum err worker_post_site(struct worker *w, struct site *site)
 {
-	struct site_letter *l = calloc(1, sizeof(*l));
-
-	if (l == NULL)
-		return ERR_NO_MEMORY;
-	l->letter.deliver = site_arrive;
-	l->letter.discard = site_discard;
-	l->site = site_hold(site);
-	worker_post(w, &l->letter);
-	return ERR_OK;
+	return site_post(w->mailbox, site, follow_site);
 }
 
 struct look_letter {

@@ -39,7 +39,9 @@ static void let_copies_fail(void)
 {
 	rig_exec(other, "CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS "
 	                "$$ BEGIN RAISE EXCEPTION 'boom'; END $$");
-	rig_exec(other, "CREATE TRIGGER boom BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION boom()");
+	rig_exec(
+		other,
+		"CREATE TRIGGER boom BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION boom()");
 }
 
 static void finish(void)
@@ -71,7 +73,8 @@ static void hears_its_own(PGconn *conn, int queries)
 		struct rig_text mine = rig_printf("answer %d", i);
 
 		cr_assert_str_eq(rig_query(conn, rig_printf("SELECT '%s'", mine.s).s).s, mine.s);
-		cr_assert_eq(PQtransactionStatus(conn), PQTRANS_IDLE, "somebody else's transaction");
+		cr_assert_eq(PQtransactionStatus(conn), PQTRANS_IDLE,
+		             "somebody else's transaction");
 	}
 }
 
@@ -145,11 +148,11 @@ Test(copy_doubt, failed_copy_with_goodbye_behind_its_sync_leaves_no_answer_to_th
 		copy_in_a_batch();
 		script_put(&say, 'X', NULL, 0);
 		frames_send(&frames, &say);
-		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "y_goodbye", "cl_waiting", "1",
-		                           RIG_PATIENCE_MS));
+		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "y_goodbye", "cl_waiting",
+		                           "1", RIG_PATIENCE_MS));
 		cr_assert(PQsendQuery(next, "SELECT 'first'"));
-		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "y_goodbye", "cl_waiting", "2",
-		                           RIG_PATIENCE_MS));
+		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "y_goodbye", "cl_waiting",
+		                           "2", RIG_PATIENCE_MS));
 		rig_exec(other, "COMMIT");
 		cr_assert_str_eq(rig_scalar(next).s, "first");
 		hears_its_own(next, 20);

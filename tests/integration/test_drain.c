@@ -35,7 +35,8 @@ static void start(void)
 static void drain(void)
 {
 	rig_signal(rig, SIGTERM);
-	cr_assert(rig_wait_log(rig, "shutdown: sessions end with their transactions", RIG_PATIENCE_MS));
+	cr_assert(rig_wait_log(rig, "shutdown: sessions end with their transactions",
+	                       RIG_PATIENCE_MS));
 }
 
 static void finish(void)
@@ -55,13 +56,18 @@ Test(drain, consoles_of_every_worker_are_answered)
 	for (int i = 0; i < CONSOLES; i++)
 		consoles[i] = rig_connect_as(rig, "watcher", "dbname=pgseal");
 	for (int worker = 0; worker < 2; worker++)
-		cr_assert(rig_wait_log(rig, rig_printf("w%d session .*login: .*database=\"pgseal\"", worker).s,
-		                       AT_ONCE_MS), "no console on worker %d", worker);
+		cr_assert(
+			rig_wait_log(
+				rig,
+				rig_printf("w%d session .*login: .*database=\"pgseal\"", worker).s,
+				AT_ONCE_MS),
+			"no console on worker %d", worker);
 	drain();
 	usleep(200000); /* the worker without a session has nothing more to do by then */
 	for (int i = 0; i < CONSOLES; i++) {
 		cr_assert(PQsendQuery(consoles[i], "SHOW POOLS"));
-		cr_assert(rig_wait_readable(consoles[i], AT_ONCE_MS), "console %d hears nothing", i);
+		cr_assert(rig_wait_readable(consoles[i], AT_ONCE_MS), "console %d hears nothing",
+		          i);
 		cr_assert_str_eq(rig_scalar(consoles[i]).s, "app");
 	}
 	for (int i = 0; i < CONSOLES; i++)

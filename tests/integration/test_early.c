@@ -135,7 +135,8 @@ Test(early, hundred_kilobytes_of_commands_are_all_answered_by_the_console)
 	arrive_with("watcher", "pgseal", 2);
 	cr_assert_str_eq(frames_until(&frames, 'Z', 1).s, "RKZ");
 	for (int i = 0; i < count; i++)
-		cr_assert_str_eq(frames_until(&frames, 'Z', 1).s, "TDCZ", "command %d of %d", i, count);
+		cr_assert_str_eq(frames_until(&frames, 'Z', 1).s, "TDCZ", "command %d of %d", i,
+		                 count);
 	leave_and_stop();
 }
 
@@ -178,7 +179,8 @@ static void refused_by_the_server(void)
 {
 	for (int i = 0; i < 3; i++) {
 		frames_try_login(&frames, rig, "alice", "nosuch", FRAMES_3_0);
-		cr_assert_str_eq(frames.sqlstate, "3D000", "%s %s", frames.sqlstate, frames.message);
+		cr_assert_str_eq(frames.sqlstate, "3D000", "%s %s", frames.sqlstate,
+		                 frames.message);
 		frames_drop(&frames);
 	}
 }

@@ -79,10 +79,10 @@ static void tell(SSL *ssl, struct script *say)
 static void welcome(SSL *ssl)
 {
 	static const char *const params[][2] = {
-		{ "server_version", "15.0" },      { "client_encoding", "UTF8" },
-		{ "DateStyle", "ISO, MDY" },       { "TimeZone", "UTC" },
-		{ "integer_datetimes", "on" },     { "standard_conforming_strings", "on" },
-		{ "application_name", "" },        { "IntervalStyle", "postgres" },
+		{ "server_version", "15.0" },  { "client_encoding", "UTF8" },
+		{ "DateStyle", "ISO, MDY" },   { "TimeZone", "UTC" },
+		{ "integer_datetimes", "on" }, { "standard_conforming_strings", "on" },
+		{ "application_name", "" },    { "IntervalStyle", "postgres" },
 	};
 	static struct script say;
 	char body[100];
@@ -156,12 +156,14 @@ static void *run_impostor(void *arg)
 
 static void impostor_start(struct impostor *im)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
 
 	signal(SIGPIPE, SIG_IGN);
 	im->ctx = SSL_CTX_new(TLS_server_method());
-	cr_assert(SSL_CTX_use_certificate_chain_file(im->ctx, rig_printf("%s/server.crt", rig_pki()).s) == 1);
+	cr_assert(SSL_CTX_use_certificate_chain_file(
+			  im->ctx, rig_printf("%s/server.crt", rig_pki()).s) == 1);
 	cr_assert(SSL_CTX_use_PrivateKey_file(im->ctx, rig_printf("%s/server.key", rig_pki()).s,
 	                                      SSL_FILETYPE_PEM) == 1);
 	im->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -196,8 +198,9 @@ static void for_each(const struct last_words *cases, size_t count)
 
 	rig_require();
 	impostor_start(&impostor);
-	rig = rig_start("workers = 1\n", rig_printf("app = host=127.0.0.1 port=%d pool_size=1\n",
-	                                            impostor.port).s, NULL);
+	rig = rig_start("workers = 1\n",
+	                rig_printf("app = host=127.0.0.1 port=%d pool_size=1\n", impostor.port).s,
+	                NULL);
 	for (size_t i = 0; i < count; i++) {
 		impostor.how = &cases[i];
 		frames_login(&f, rig, "alice", "app");

@@ -50,7 +50,8 @@ static void die(const char *database, size_t missing)
 	cr_assert_str_eq(rig_query(other, "SELECT 'on'").s, "on");
 	cr_assert_eq(PQtransactionStatus(other), PQTRANS_IDLE);
 	cr_assert(crowd_wait_backends(database, "1", RIG_PATIENCE_MS));
-	cr_assert_str_eq(rig_query(other, "SELECT count(*) FROM t").s, "0", "%zu bytes short, but done", missing);
+	cr_assert_str_eq(rig_query(other, "SELECT count(*) FROM t").s, "0",
+	                 "%zu bytes short, but done", missing);
 }
 
 static void stop(void)

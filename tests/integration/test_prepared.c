@@ -21,7 +21,8 @@ static struct script say;
 static void start(const char *database, int pool_size)
 {
 	crowd_database(database);
-	rig = rig_start(NULL, crowd_entry(database, rig_printf("pool_size=%d", pool_size).s).s, NULL);
+	rig = rig_start(NULL, crowd_entry(database, rig_printf("pool_size=%d", pool_size).s).s,
+	                NULL);
 	frames_login(&a, rig, "alice", database);
 	frames_login(&b, rig, "alice", database);
 }

@@ -140,7 +140,7 @@ Test(reload, shows_what_is_in_force_and_not_what_takes_a_restart)
 	cr_assert_str_eq(
 		rig_console_value(rig, "SHOW CONFIG", "key", "query_wait_timeout", "value").s,
 		"7s");
-	/* the same again is news no longer told of what is in force, but of what is in the file */
+	/* back to what is in force: nothing to tell */
 	take_new("workers = 2\n", NULL);
 	cr_assert_str_eq(rig_console_value(rig, "SHOW CONFIG", "key", "listen_port", "value").s,
 	                 port.s);

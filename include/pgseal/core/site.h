@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "pgseal/base/mailbox.h"
 #include "pgseal/base/report.h"
 #include "pgseal/base/settings.h"
 #include "pgseal/core/database.h"
@@ -30,6 +31,10 @@ struct site {
 enum err site_load(const char *path, struct report *rep, struct site **out) MUST_CHECK;
 struct site *site_hold(struct site *site);
 void site_release(struct site *site); /* NULL is fine */
+/* Send a new reference to another thread: follow(owner of the mailbox, site) takes it over there.
+ * ERR_NO_MEMORY. */
+enum err site_post(struct mailbox *mb, struct site *site,
+                   void (*follow)(void *owner, struct site *site)) MUST_CHECK;
 
 /* The entry of that name, or the fallback, or NULL. Borrowed from the site. */
 struct database *site_database(const struct site *site, const char *name);
