@@ -268,7 +268,7 @@ static void give_away(const struct process *p, const struct passwd *pw)
 	size_t i;
 
 	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] != NULL && paths[i][0] != '\0' && chown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
+		if (paths[i] != NULL && paths[i][0] != '\0' && lchown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
 			log_warning(LOG_PROCESS, 0, "user \"%s\": %s stays root's: %s", pw->pw_name, paths[i],
 			            strerror(errno));
 }

@@ -121,9 +121,7 @@ static void answered(struct dial *d, struct worker *w)
 	srv->cancel_again = false;
 	if (srv->state == SERVER_CANCELED)
 		pool_release(p, srv);
-	else if (srv->state == SERVER_CLEANING && srv->chore == CHORE_DRAIN && tracker_quiet(&srv->tracker))
-		chore_clean_on(srv);
-	else if (srv->session != NULL)
+	else
 		relay_settle(srv);
 }
 

@@ -14,7 +14,8 @@ bool chore_lets_client(const struct server *srv)
 {
 	/* Values that no server has seen may be refused, and then nothing may run under the old ones:
 	 * only proven ones go out together with the client's own message. */
-	return srv->chore == CHORE_NONE || (srv->chore == CHORE_SETUP && !srv->session->unproven);
+	return srv->chore == CHORE_NONE || srv->chore == CHORE_SCRUB ||
+	       (srv->chore == CHORE_SETUP && !srv->session->unproven);
 }
 
 /* ---- parameters ---- */
@@ -54,7 +55,7 @@ static void adopt(struct session *s, struct server *srv)
 	s->unproven = false;
 }
 
-enum err chore_setup(struct server *srv, bool scrub)
+enum err chore_setup(struct server *srv)
 {
 	struct session *s = srv->session;
 	struct buf sql = { 0 };
@@ -62,8 +63,7 @@ enum err chore_setup(struct server *srv, bool scrub)
 
 	if (s->wanted != srv->params)
 		rc = params_difference(s->wanted, srv->params, &sql);
-	/* Any simple query drops the unnamed statement, an empty one too. */
-	if (rc == ERR_OK && sql.len == 0 && !scrub)
+	if (rc == ERR_OK && sql.len == 0)
 		adopt(s, srv);
 	else if (rc == ERR_OK && (rc = buf_append(&sql, "", 1)) == ERR_OK)
 		rc = server_query(srv, CHORE_SETUP, (const char *)sql.at);
@@ -81,6 +81,21 @@ static enum chore_next setup_message(struct server *srv, char type)
 		return CHORE_FAILED;
 	adopt(srv->session, srv);
 	return CHORE_DONE;
+}
+
+/* ---- the unnamed statement of somebody else ---- */
+
+enum err chore_scrub(struct server *srv)
+{
+	return server_query(srv, CHORE_SCRUB, "");
+}
+
+static enum chore_next scrub_message(struct server *srv, char type)
+{
+	if (type != 'Z')
+		return type == 'S' ? CHORE_PASS : CHORE_GO_ON;
+	srv->chore = CHORE_NONE;
+	return srv->words.len > 0 ? CHORE_FAILED : CHORE_DONE;
 }
 
 /* ---- barrier ---- */
@@ -143,6 +158,7 @@ static enum chore_next barrier_message(struct server *srv, char type, const uint
 	if (!srv->barrier_seen || type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
+	srv->unnamed = srv->foreign = false;
 	tracker_barrier_passed(&srv->tracker);
 	return CHORE_DONE;
 }
@@ -203,7 +219,7 @@ bool chore_needs_reset(const struct server *srv)
 	const struct settings *s = &srv->pool->worker->site->settings;
 
 	return srv->pinned || (s->server_reset_query[0] != '\0' &&
-	       (srv->pool->db->pool_mode == POOL_SESSION || s->server_reset_query_always));
+	       (srv->session_bound || s->server_reset_query_always));
 }
 
 /* What a pinned server holds must go, whatever the setting says about others. */
@@ -227,7 +243,7 @@ void chore_clean_on(struct server *srv)
 		rc = server_query(srv, CHORE_RESET, reset_query(srv));
 	} else {
 		srv->chore = CHORE_NONE;
-		srv->pinned = false;
+		srv->pinned = srv->session_bound = false;
 		if (!tracker_idle(&srv->tracker)) {
 			/* What the client did inside COPY leaves it open what is still to come. */
 			server_close(srv, "client left a conversation whose end is not certain");
@@ -299,6 +315,8 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 	switch (srv->chore) {
 	case CHORE_SETUP:
 		return setup_message(srv, type);
+	case CHORE_SCRUB:
+		return scrub_message(srv, type);
 	case CHORE_BARRIER:
 		return barrier_message(srv, type, body, len);
 	default:

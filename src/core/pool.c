@@ -224,6 +224,17 @@ static int due_elsewhere(struct pool *p)
 	return -1;
 }
 
+/* One server for each time that somebody says he waits: the mark goes first, because the other one sets
+ * it anew as soon as it has the server. */
+static void hand_over(struct pool *p, struct server *srv, size_t other)
+{
+	struct route_mark *mark = route_mark(p->route, other);
+	usec_t since = atomic_exchange(&mark->oldest_wait, 0), none = 0;
+
+	if (!server_hand_over(srv, p->worker->crew->workers[other]))
+		atomic_compare_exchange_strong(&mark->oldest_wait, &none, since);
+}
+
 /* Give idle servers to whom they are due, while there is anybody. */
 static void deal(struct pool *p)
 {
@@ -233,9 +244,7 @@ static void deal(struct pool *p)
 
 	while ((srv = take_idle(p)) != NULL) {
 		if ((other = due_elsewhere(p)) >= 0) {
-			/* One for each time that somebody says he waits. */
-			atomic_store(&route_mark(p->route, (size_t)other)->oldest_wait, 0);
-			server_hand_over(srv, p->worker->crew->workers[other]);
+			hand_over(p, srv, (size_t)other);
 		} else if ((s = TAILQ_FIRST(&p->waiters)) == NULL) {
 			return;
 		} else if (s->state == SESSION_GREETING) {

@@ -6,7 +6,6 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
-#include "pgseal/wire/frame.h"
 
 /* Most plaintext that a client may have lying here while it cannot be passed on. */
 #define INPUT_HIGH_BYTES (IO_KEPT_MAX / 2)
@@ -21,7 +20,8 @@ bool relay_client_blocked(const struct session *s)
 	case SESSION_ACTIVE:
 		/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
 		return !chore_lets_client(s->server) || tracker_full(&s->server->tracker) ||
-		       (s->server->cancel != NULL && tracker_quiet(&s->server->tracker));
+		       (s->server->cancel != NULL && tracker_quiet(&s->server->tracker)) ||
+		       (s->held && !tracker_quiet(&s->server->tracker));
 	default:
 		return true;
 	}
@@ -48,29 +48,20 @@ void relay_start_clocks(struct session *s)
 		s->xact_since = s->query_since;
 }
 
-/* Only a Query or a Parse of its own drops the unnamed statement that another client may have left:
- * anything else could get to run that. first: the session's next message, as far as it has come. */
-static bool must_scrub(const struct server *srv, struct bytes first)
+void relay_attach(struct session *s, struct server *srv)
 {
-	if (srv->unnamed == UNNAMED_NONE || (first.len > 0 && first.at[0] == 'Q'))
-		return false;
-	return first.len <= FRAME_HEADER || first.at[0] != 'P' || first.at[FRAME_HEADER] != '\0';
-}
-
-void relay_attach(struct session *s, struct server *srv, struct bytes first)
-{
-	bool scrub = must_scrub(srv, first);
-
 	assert(s->server == NULL && srv->session == NULL);
 	server_set_state(srv, SERVER_ACTIVE);
 	srv->session = s;
 	srv->used = true;
-	srv->unnamed = UNNAMED_NONE;
+	srv->foreign = srv->unnamed;
+	srv->awaited = false;
+	srv->session_bound = s->mode == POOL_SESSION;
 	s->server = srv;
 	session_set_state(s, SESSION_ACTIVE);
 	s->pool->stats.server_assignment_count++;
 	relay_start_clocks(s);
-	if (chore_setup(srv, scrub) != ERR_OK)
+	if (chore_setup(srv) != ERR_OK)
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 }
 
@@ -98,6 +89,7 @@ static struct server *separate(struct session *s)
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
 	s->server = NULL;
+	s->held = false;
 	s->xact_since = s->query_since = 0;
 	return srv;
 }
@@ -114,8 +106,7 @@ static void give_back(struct server *srv)
 /* Between transactions: does the session leave nothing in the server that it will come back for? */
 static bool may_part(const struct session *s)
 {
-	return s->pool->db->pool_mode == POOL_TRANSACTION && !s->server->pinned &&
-	       s->server->unnamed != UNNAMED_PARSED;
+	return s->mode == POOL_TRANSACTION && !s->server->pinned && !s->server->awaited;
 }
 
 void relay_detach(struct session *s, bool cancel)
@@ -136,7 +127,7 @@ bool relay_mid_message(const struct session *s)
 
 void relay_grant(struct session *s, struct server *srv)
 {
-	relay_attach(s, srv, (struct bytes){ s->input.at, s->input.len });
+	relay_attach(s, srv);
 	if (s->state == SESSION_ACTIVE)
 		relay_resume(s);
 }
@@ -174,7 +165,8 @@ static void settle_session(struct session *s)
 		give_back(srv);
 	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
 		session_close(s, CLOSE_LOST, NULL);
-	} else if (tracker_wants_barrier(&srv->tracker) && srv->chore == CHORE_NONE && s->passing == 0 &&
+	} else if (tracker_wants_barrier(&srv->tracker) && (may_part(s) || over) &&
+	           srv->chore == CHORE_NONE && s->passing == 0 &&
 	           srv->cancel == NULL) { /* which must not meet it; its answer leads here again */
 		if (chore_barrier(srv) != ERR_OK)
 			session_close(s, CLOSE_NO_MEMORY, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
@@ -64,24 +65,24 @@ static bool needs_server(char type)
 	return tracker_needs_server(&nothing, type);
 }
 
-static enum feed_next client_lend(struct session *s, struct bytes message)
+static enum feed_next client_lend(struct session *s, char type)
 {
 	struct server *srv;
 
-	if (!needs_server((char)message.at[0])) {
+	if (!needs_server(type)) {
 		s->dropping = true;
 		return FEED_ON;
 	}
 	if ((srv = pool_acquire(s->pool, s)) == NULL)
 		return FEED_STOP;
-	relay_attach(s, srv, message);
+	relay_attach(s, srv);
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
 /* Longest that names in a message may be before it is taken for one that names something. */
 #define NAMES_MAX_BYTES 1024
 
-/* The statement that a Parse or Bind is about. False: it has not come yet. */
+/* Is the statement that a Parse or Bind is about a named one? False: the name has not come yet. */
 static bool statement_named(struct bytes message, bool *named)
 {
 	struct reader r = reader_of(message);
@@ -89,6 +90,8 @@ static bool statement_named(struct bytes message, bool *named)
 	struct bytes name;
 
 	*named = true;
+	if (message.at[0] != 'P' && message.at[0] != 'B')
+		return true;
 	if (!reader_take(&r, FRAME_HEADER, &header))
 		return false;
 	if (message.at[0] == 'B' && !reader_str(&r, &name)) /* the portal */
@@ -99,25 +102,39 @@ static bool statement_named(struct bytes message, bool *named)
 	return true;
 }
 
-/* Prepared statements live in the server. A named one pins it to the session, so that no other client
- * can ever meet it; the unnamed one keeps it until it is bound. False: wait for the name. */
-static bool client_prepares(struct session *s, struct bytes message)
+/* A Parse or Bind is about to be forwarded. Prepared statements live in the server: a named one pins
+ * it to the session, so that no other client can ever meet it; the unnamed one keeps it until it is
+ * bound. */
+static void client_prepares(struct session *s, char type, bool named)
 {
 	struct server *srv = s->server;
-	bool named;
 
-	if (s->pool->db->pool_mode == POOL_SESSION)
-		return true;
-	if (!statement_named(message, &named))
-		return false;
-	if (!named) {
-		srv->unnamed = message.at[0] == 'P' ? UNNAMED_PARSED : UNNAMED_BOUND;
-	} else if (message.at[0] == 'P' && !srv->pinned) {
+	if (!named && type == 'P') {
+		srv->unnamed = srv->awaited = true;
+	} else if (!named) {
+		srv->awaited = false;
+	} else if (type == 'P' && !srv->pinned && s->mode == POOL_TRANSACTION) {
 		log_info(LOG_SESSION, s->id, "pinned: server=%s reason=\"named prepared statement\"",
 		         log_id_text(srv->id).s);
 		srv->pinned = true;
 	}
-	return true;
+}
+
+/* A batch could get to bind what another session left unnamed, unless it begins by parsing its own,
+ * whose failure skips the rest. The other's goes first, at a moment when nothing is owed. False: wait
+ * for that moment. */
+static bool client_scrubs(struct session *s, char type, bool named)
+{
+	struct server *srv = s->server;
+
+	s->held = false;
+	if (!srv->foreign || srv->tracker.batch_open || strchr("PBDEC", type) == NULL ||
+	    (type == 'P' && !named))
+		return true;
+	s->held = !tracker_quiet(&srv->tracker);
+	if (!s->held && chore_scrub(srv) != ERR_OK)
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+	return !s->held && s->state == SESSION_ACTIVE;
 }
 
 /* Behind attach: account for the message and decide whether it goes on. */
@@ -125,14 +142,17 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 {
 	struct server *srv = s->server;
 	enum tracker_client what;
+	bool named;
 
 	if (relay_client_blocked(s))
 		return FEED_STOP;
-	if ((type == 'P' || type == 'B') &&
-	    !client_prepares(s, (struct bytes){ f->at + f->pos, f->len - f->pos }))
+	if (!statement_named((struct bytes){ f->at + f->pos, f->len - f->pos }, &named) ||
+	    !client_scrubs(s, type, named))
 		return FEED_STOP;
-	if (type == 'Q')
-		srv->unnamed = UNNAMED_NONE;
+	if (type == 'P' || type == 'B')
+		client_prepares(s, type, named);
+	else if (type == 'Q')
+		srv->awaited = false;
 	if (tracker_quiet(&srv->tracker))
 		relay_start_clocks(s);
 	if (tracker_from_client(&srv->tracker, type, &what) != ERR_OK) {
@@ -172,7 +192,7 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	}
 	if (s->skipping)
 		client_skip(s, type);
-	else if (s->server == NULL && client_lend(s, rest) == FEED_STOP)
+	else if (s->server == NULL && client_lend(s, type) == FEED_STOP)
 		return FEED_STOP;
 	else if (s->server != NULL && client_forward(s, f, type) == FEED_STOP)
 		return FEED_STOP;

@@ -18,8 +18,7 @@ enum feed_next {
 /* relay.c: lending, and who waits for whom */
 bool relay_client_blocked(const struct session *s); /* may what it sends be gone through now? */
 void relay_flow(struct session *s);
-/* first: the next message of s, as far as it has come. */
-void relay_attach(struct session *s, struct server *srv, struct bytes first);
+void relay_attach(struct session *s, struct server *srv);
 void relay_start_clocks(struct session *s);
 /* All that had come from the server was gone through: where does that leave it? The server may belong
  * to somebody else behind this. */

@@ -158,11 +158,14 @@ static enum err session_message(struct server *srv, const struct frame *f, const
 	enum err rc;
 
 	srv->dropping = false;
-	if (type == 'E') {
-		srv->fatal = srv->fatal || is_fatal(body, f->size - FRAME_HEADER);
-		srv->unnamed = UNNAMED_NONE; /* if only because nobody will come back to bind it */
-	}
+	if (type == 'E' && is_fatal(body, f->size - FRAME_HEADER))
+		srv->fatal = true;
+	else if (type == '1' && !srv->pinned)
+		srv->foreign = false; /* its own unnamed one has taken the place */
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+	/* A batch that failed leaves nothing to come back for. */
+	if (type == 'E' && tracker_ending(&srv->tracker))
+		srv->awaited = false;
 	if (rc == ERR_OK && type == 'Z')
 		count_ready(srv->session, srv);
 	if (rc == ERR_OK && type == 'C' && changes_settings(body, f->size - FRAME_HEADER))

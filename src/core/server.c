@@ -214,7 +214,7 @@ static void discard(struct letter *letter)
 	destroy((struct server *)letter);
 }
 
-void server_hand_over(struct server *srv, struct worker *to)
+bool server_hand_over(struct server *srv, struct worker *to)
 {
 	struct params_table *t = srv->pool->worker->params;
 	struct bytes flat = params_flat(srv->params);
@@ -222,7 +222,7 @@ void server_hand_over(struct server *srv, struct worker *to)
 	assert(srv->state == SERVER_IDLE && srv->session == NULL && srv->cancel == NULL);
 	if (buf_append(&srv->flat_params, flat.at, flat.len) != ERR_OK) {
 		server_close(srv, "out of memory");
-		return;
+		return false;
 	}
 	params_release(t, srv->params);
 	srv->params = NULL;
@@ -232,6 +232,7 @@ void server_hand_over(struct server *srv, struct worker *to)
 	list_out(srv);
 	srv->pool = NULL;
 	worker_post(to, &srv->letter);
+	return true;
 }
 
 /* ---- statements of ours ---- */
@@ -249,6 +250,9 @@ enum err server_query(struct server *srv, enum chore chore, const char *sql)
 		stream_write(&srv->stream, out.at, out.len);
 		buf_free(&srv->words);
 		srv->chore = chore;
+		/* A simple query that the server is sure to look at. */
+		if (chore != CHORE_DRAIN)
+			srv->unnamed = srv->foreign = false;
 	}
 	buf_free(&out);
 	return rc;

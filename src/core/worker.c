@@ -319,8 +319,8 @@ static void end_of_turn(void *arg)
 		server_free(srv);
 	while ((s = TAILQ_FIRST(&w->dead)) != NULL) {
 		TAILQ_REMOVE(&w->dead, s, link);
-		/* Its pool may be gone already: the dead do not count there. */
-		HASH_FIND_PTR(w->pools, &s->route, p);
+		/* The dead still count in their pool: it is there as long as they are. */
+		p = s->pool;
 		session_free(s);
 		if (p != NULL) {
 			p->sessions--;

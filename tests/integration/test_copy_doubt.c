@@ -1,5 +1,5 @@
-/* COPY conversations of which nobody can tell beforehand how many answers they have: the server takes
- * a Sync that comes during COPY for data, and a moment later for a request. */
+/* COPY conversations of which nobody can tell beforehand how many answers they have: the server
+ * takes a Sync that comes during COPY for data, and a moment later for a request. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* A server's last words: its client hears them once, however they arrive. The server is an impostor,
- * because PostgreSQL sends its messages whole. */
+/* A server's last words: its client hears them once, however they arrive. The server is an
+ * impostor, because PostgreSQL sends its messages whole. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -52,8 +52,8 @@ static bool read_all(SSL *ssl, void *to, size_t n)
 	return true;
 }
 
-/* A message's body, at most cap - 1 bytes, as text. has_type: all but the first have one. Returns the
- * type; 0 at the end. */
+/* A message's body, at most cap - 1 bytes, as text. has_type: all but the first have one. Returns
+ * the type; 0 at the end. */
 static char hear(SSL *ssl, bool has_type, char *body, size_t cap)
 {
 	char type = 'p';
@@ -261,7 +261,7 @@ Test(fatal, words_in_mid_result_are_heard_once)
 	FOR_EACH(cases);
 }
 
-/* A row that was begun can be ended by nothing: an error behind it would be taken for a part of it. */
+/* A row that was begun can be ended by nothing: an error behind it would be taken for part of it. */
 Test(fatal, half_a_row_is_followed_by_nothing)
 {
 	static const struct last_words cases[] = {

@@ -1,5 +1,5 @@
-/* A client that dies in the middle of a message: what the server has of it must never be completed by
- * anything that is sent behind it, the goodbye to the server least of all. */
+/* A client that dies in the middle of a message: what the server has of it must never be completed
+ * by anything that is sent behind it, the goodbye to the server least of all. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

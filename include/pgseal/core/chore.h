@@ -16,9 +16,10 @@ enum chore_next {
 	CHORE_FAILED,   /* the statement failed; srv->words tells */
 };
 
-/* Begin a setup if the server's parameters differ from what its session wants, or if it must be
- * scrubbed of the unnamed statement of whoever had it before. ERR_NO_MEMORY. */
-enum err chore_setup(struct server *srv, bool scrub) MUST_CHECK;
+/* Begin a setup if the server's parameters differ from what its session wants. ERR_NO_MEMORY. */
+enum err chore_setup(struct server *srv) MUST_CHECK;
+/* Drop the unnamed statement that another session may have left. Nothing may be owed. ERR_NO_MEMORY. */
+enum err chore_scrub(struct server *srv) MUST_CHECK;
 enum err chore_barrier(struct server *srv) MUST_CHECK;
 /* The session is gone. half_sent: the server has received half a message. May close or release it. */
 void chore_clean(struct server *srv, bool half_sent, bool cancel);

@@ -29,17 +29,11 @@ enum server_state {
 enum chore {
 	CHORE_NONE,
 	CHORE_SETUP,    /* parameters for the session that it was just lent to */
+	CHORE_SCRUB,    /* an empty query, which drops the unnamed statement of another session */
 	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */
 	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
 	CHORE_RESET,    /* server_reset_query */
-};
-
-/* The unnamed prepared statement on a server. It belongs to whoever parsed it last. */
-enum unnamed {
-	UNNAMED_NONE,   /* none, or dropped by a Query or an error */
-	UNNAMED_PARSED, /* its owner will come back to bind it: drivers do so behind a Sync */
-	UNNAMED_BOUND,
 };
 
 struct server {
@@ -68,7 +62,12 @@ struct server {
 	char nonce[28];              /* the name of its answer's column */
 	char withheld;               /* status of a ReadyForQuery that the barrier holds back; 0: none */
 	bool cut;                    /* half a message was sent: nothing may ever follow it */
-	enum unnamed unnamed;
+	/* The unnamed prepared statement. PostgreSQL drops it with the next simple Query or Parse of
+	 * one that it gets to look at, never with an error. */
+	bool unnamed;                /* there may be one */
+	bool foreign;                /* and another session parsed it */
+	bool awaited;                /* its session will come back to bind it: drivers do so behind a Sync */
+	bool session_bound;          /* lent in session mode: reset before anybody else gets it */
 	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
 	bool used;                   /* was lent at least once */
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */
@@ -90,8 +89,9 @@ void server_close(struct server *srv, const char *why);
 /* Now; for the end of a turn and for shutdown. */
 void server_free(struct server *srv);
 
-/* Pass it to another worker, which looks for its own pool of the route. Must be idle and whole. */
-void server_hand_over(struct server *srv, struct worker *to);
+/* Pass it to another worker, which looks for its own pool of the route. Must be idle and whole. False:
+ * out of memory, it was closed instead. */
+bool server_hand_over(struct server *srv, struct worker *to);
 
 /* A statement of ours; tracked like a client's. ERR_NO_MEMORY. */
 enum err server_query(struct server *srv, enum chore chore, const char *sql) MUST_CHECK;

@@ -82,8 +82,10 @@ struct session {
 	uint8_t secret[WIRE_SECRET_OURS];
 	uint8_t secret_len;
 	uint8_t state;                /* enum session_state */
+	uint8_t mode;                 /* enum pool_mode, as it was when it came */
 	bool dropping;                /* the message coming in is swallowed */
 	bool unproven;                /* `wanted` holds values of the client's that no server has seen */
+	bool held;                    /* its next message waits until the server owes nothing */
 	bool leaving;                 /* the client will send no more; answers may still go out */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */
 	bool counted;                 /* in crew->clients */

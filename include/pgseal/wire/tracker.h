@@ -69,6 +69,9 @@ bool tracker_quiet(const struct tracker *t);
 bool tracker_wants_barrier(const struct tracker *t);
 /* The barrier's ReadyForQuery came, and tracker_from_server has seen it: nothing is owed. */
 void tracker_barrier_passed(struct tracker *t);
+/* The server owes no more than the end of what it is at: one ReadyForQuery, or nothing before the
+ * client's next Sync. */
+bool tracker_ending(const struct tracker *t);
 bool tracker_full(const struct tracker *t);
 
 #endif
