@@ -128,8 +128,9 @@ static bool client_scrubs(struct session *s, char type, bool named)
 	struct server *srv = s->server;
 
 	s->held = false;
-	if (!srv->foreign || srv->tracker.batch_open || strchr("PBDEC", type) == NULL ||
-	    (type == 'P' && !named))
+	/* Behind an error nothing runs up to the Sync, a statement of ours included. */
+	if (!srv->foreign || srv->tracker.batch_open || srv->tracker.skipping ||
+	    strchr("PBDEC", type) == NULL || (type == 'P' && !named))
 		return true;
 	s->held = !tracker_quiet(&srv->tracker);
 	if (!s->held && chore_scrub(srv) != ERR_OK)
