@@ -12,6 +12,11 @@
 
 /* ---- back-pressure ---- */
 
+bool relay_scrub_moment(const struct tracker *t)
+{
+	return tracker_quiet(t) || t->copy_in || t->lost;
+}
+
 bool relay_client_blocked(const struct session *s)
 {
 	switch (s->state) {
@@ -21,7 +26,7 @@ bool relay_client_blocked(const struct session *s)
 		/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
 		return !chore_lets_client(s->server) || tracker_full(&s->server->tracker) ||
 		       (s->server->cancel != NULL && tracker_quiet(&s->server->tracker)) ||
-		       (s->held && !tracker_quiet(&s->server->tracker));
+		       (s->held && !relay_scrub_moment(&s->server->tracker));
 	default:
 		return true;
 	}

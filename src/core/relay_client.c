@@ -126,11 +126,19 @@ static void client_prepares(struct session *s, char type, bool named)
 static bool client_scrubs(struct session *s, char type, bool named)
 {
 	struct server *srv = s->server;
+	const struct tracker *t = &srv->tracker;
 
 	s->held = false;
-	/* Behind an error nothing runs up to the Sync, a statement of ours included. */
-	if (!srv->foreign || srv->tracker.batch_open || srv->tracker.skipping ||
-	    strchr("PBDEC", type) == NULL || (type == 'P' && !named))
+	if (!srv->foreign || strchr("PBDEC", type) == NULL || (type == 'P' && !named))
+		return true;
+	/* Who broke the rules inside COPY is never at such a moment again. */
+	if (t->lost && (type == 'B' || type == 'D')) {
+		session_close(s, CLOSE_PROTOCOL, "extended query behind a breach of COPY");
+		return false;
+	}
+	/* Behind an error nothing runs up to the Sync, a statement of ours included; inside COPY PostgreSQL
+	 * refuses the message. */
+	if (t->lost || t->batch_open || t->skipping || t->copy_in)
 		return true;
 	s->held = !tracker_quiet(&srv->tracker);
 	if (!s->held && chore_scrub(srv) != ERR_OK)

@@ -17,6 +17,8 @@ enum feed_next {
 
 /* relay.c: lending, and who waits for whom */
 bool relay_client_blocked(const struct session *s); /* may what it sends be gone through now? */
+/* Whoever waits for a moment when nothing is owed has waited long enough. */
+bool relay_scrub_moment(const struct tracker *t);
 void relay_flow(struct session *s);
 void relay_attach(struct session *s, struct server *srv);
 void relay_start_clocks(struct session *s);
