@@ -148,6 +148,71 @@ Test(prepared, unnamed_statement_in_a_transaction_block_is_not_met_behind_it)
 	finish();
 }
 
+Test(prepared, error_leaves_no_statement_to_the_next_client)
+{
+	start("n_error", 1);
+	script_parse(&say, "", "SELECT generate_series(1, 7)");
+	script_bind(&say, "");
+	script_text(&say, 'D', "Pnosuch");
+	script_sync(&say);
+	expect(&b, "12EZ");
+	cr_assert_str_eq(b.sqlstate, "34000");
+	execute("");
+	expect_error(&a, "26000");
+	finish();
+}
+
+Test(prepared, message_that_the_server_cannot_read_drops_nothing)
+{
+	start("n_unread", 1);
+	script_parse(&say, "", "SELECT generate_series(1, 7)");
+	execute("");
+	expect_rows(&b, "12DCZ", 7);
+	script_query(&say, "\xff");
+	execute("");
+	frames_send(&a, &say);
+	cr_assert_str_eq(frames_until(&a, 'Z', 2).s, "EZEZ");
+	cr_assert_str_eq(a.sqlstate, "26000");
+	finish();
+}
+
+Test(prepared, earlier_error_does_not_let_go_of_a_statement_parsed_behind_it)
+{
+	start("n_earlier", 1);
+	script_query(&say, "SELECT 1/0");
+	script_parse(&say, "", "SELECT generate_series(1, 3)");
+	script_sync(&say);
+	frames_send(&a, &say);
+	cr_assert_str_eq(frames_until(&a, 'Z', 2).s, "EZ1Z");
+	execute("");
+	frames_send(&b, &say);
+	cr_assert(stays_silent(&b));
+	execute("");
+	expect_rows(&a, "2DCZ", 3);
+	cr_assert_str_eq(frames_until(&b, 'Z', 1).s, "EZ");
+	finish();
+}
+
+Test(prepared, batch_that_fails_before_it_is_whole_has_its_one_ready_for_query)
+{
+	start("n_dribble", 1);
+	script_parse(&say, "", "SELECT generate_series(1, 7)");
+	execute("");
+	expect_rows(&b, "12DCZ", 7);
+	for (int i = 0; i < 3; i++) {
+		script_parse(&say, "", "selec");
+		script_flush(&say);
+		frames_send(&a, &say);
+		cr_assert_str_eq(frames_until(&a, 'E', 1).s, "E");
+		execute("");
+		script_parse(&say, "", "SELECT generate_series(1, 3)");
+		execute("");
+		frames_send(&a, &say);
+		cr_assert_str_eq(frames_until(&a, 'Z', 2).s, "Z12DCZ");
+	}
+	finish();
+}
+
 Test(prepared, statement_that_was_only_described_is_let_go_by_the_next_query)
 {
 	start("n_described", 1);
