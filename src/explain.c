@@ -60,10 +60,11 @@ static bool print_trust(const struct site *site, STACK_OF(X509) *certs)
 		return true;
 	if ((ctx = X509_STORE_CTX_new()) == NULL)
 		return false;
-	ok = X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(site->client_tls), sk_X509_value(certs, 0),
-	                         certs) == 1 &&
+	ok = X509_STORE_CTX_init(ctx, SSL_CTX_get_cert_store(site->client_tls),
+	                         sk_X509_value(certs, 0), certs) == 1 &&
 	     X509_STORE_CTX_set_default(ctx, "ssl_client") == 1 && X509_verify_cert(ctx) == 1;
-	printf("verified: %s\n", ok ? "yes" : X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+	printf("verified: %s\n",
+	       ok ? "yes" : X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
 	X509_STORE_CTX_free(ctx);
 	return ok;
 }

@@ -17,7 +17,8 @@ static enum err add(struct listeners *l, int fd, bool local, struct errbuf *why)
 {
 	if (l->count == LISTENERS_MAX) {
 		close(fd);
-		return err_set(why, ERR_LIMIT, "more than %d addresses to listen on", LISTENERS_MAX);
+		return err_set(why, ERR_LIMIT, "more than %d addresses to listen on",
+		               LISTENERS_MAX);
 	}
 	l->at[l->count++] = (struct listener){ .fd = fd, .local = local };
 	return ERR_OK;
@@ -25,7 +26,8 @@ static enum err add(struct listeners *l, int fd, bool local, struct errbuf *why)
 
 static int open_address(const struct addrinfo *ai, int backlog)
 {
-	int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
+	int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	                ai->ai_protocol);
 	int on = 1, saved;
 
 	if (fd < 0)
@@ -60,7 +62,8 @@ static enum err open_tcp(struct listeners *l, const char *host, const struct set
 			opened++;
 		} else if (!any || errno != EAFNOSUPPORT) {
 			/* Machines without IPv6 are no error where "*" was asked for. */
-			rc = err_set(why, ERR_IO, "cannot listen on %s port %s: %s", host, port, strerror(errno));
+			rc = err_set(why, ERR_IO, "cannot listen on %s port %s: %s", host, port,
+			             strerror(errno));
 		}
 	}
 	freeaddrinfo(list);
@@ -87,7 +90,8 @@ static enum err dress_socket(const char *path, const struct settings *s, struct 
 
 	if (s->unix_socket_group[0] != '\0') {
 		if ((grp = getgrnam(s->unix_socket_group)) == NULL)
-			return err_set(why, ERR_IO, "unix_socket_group \"%s\": no such group", s->unix_socket_group);
+			return err_set(why, ERR_IO, "unix_socket_group \"%s\": no such group",
+			               s->unix_socket_group);
 		if (chown(path, (uid_t)-1, grp->gr_gid) != 0)
 			return err_set(why, ERR_IO, "%s: %s", path, strerror(errno));
 	}
@@ -104,7 +108,8 @@ static enum err open_local(struct listeners *l, const struct settings *s, struct
 
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/.s.PGSQL.%d", s->unix_socket_dir,
 	             (int)s->listen_port) >= (int)sizeof(addr.sun_path))
-		return err_set(why, ERR_IO, "unix_socket_dir \"%s\" is too long", s->unix_socket_dir);
+		return err_set(why, ERR_IO, "unix_socket_dir \"%s\" is too long",
+		               s->unix_socket_dir);
 	if (is_stale(&addr))
 		unlink(addr.sun_path);
 	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)

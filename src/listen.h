@@ -14,7 +14,8 @@ struct listeners {
 };
 
 /* Open all of listen_addr and the Unix socket. ERR_IO with *why; nothing stays open then. */
-enum err listeners_open(const struct settings *s, struct listeners *out, struct errbuf *why) MUST_CHECK;
+enum err listeners_open(const struct settings *s, struct listeners *out,
+                        struct errbuf *why) MUST_CHECK;
 /* Refuse connections from now on; the descriptors stay, for the threads that watch them. */
 void listeners_shut(struct listeners *l);
 /* Close them and remove the Unix socket. */

@@ -28,7 +28,8 @@ static void print_usage(FILE *to)
 	      "  pgseal --version | --help\n\n"
 	      "Options:\n"
 	      "  -v, --verbose      log debug messages too\n"
-	      "  -u, --user=USER    run as this user\n", to);
+	      "  -u, --user=USER    run as this user\n",
+	      to);
 }
 
 static void print_version(void)
@@ -36,8 +37,8 @@ static void print_version(void)
 	printf("%s\n", PACKAGE_STRING);
 	printf("OpenSSL: built with %s, running with %s\n", PGSEAL_OPENSSL_VERSION,
 	       OpenSSL_version(OPENSSL_VERSION_STRING));
-	printf("libpq: built with %s, running with %d.%d\n", PGSEAL_LIBPQ_VERSION, PQlibVersion() / 10000,
-	       PQlibVersion() % 10000);
+	printf("libpq: built with %s, running with %d.%d\n", PGSEAL_LIBPQ_VERSION,
+	       PQlibVersion() / 10000, PQlibVersion() % 10000);
 #ifdef HAVE_PQCANCELCREATE
 	puts("cancel requests to servers: libpq's own, encrypted");
 #else
@@ -57,8 +58,8 @@ static enum err become(const char *name, struct report *rep)
 
 	if (name[0] == '\0' || geteuid() != 0)
 		return ERR_OK;
-	if ((pw = getpwnam(name)) != NULL && initgroups(name, pw->pw_gid) == 0 && setgid(pw->pw_gid) == 0 &&
-	    setuid(pw->pw_uid) == 0)
+	if ((pw = getpwnam(name)) != NULL && initgroups(name, pw->pw_gid) == 0 &&
+	    setgid(pw->pw_gid) == 0 && setuid(pw->pw_uid) == 0)
 		return ERR_OK;
 	report_error(rep, (struct place){ NULL, 0 }, "user \"%s\": cannot become that user", name);
 	return ERR_CONFIG;
@@ -73,7 +74,8 @@ static int check(const char *path, const char *user)
 	if (rep == NULL)
 		return EXIT_FAILURE;
 	rc = site_load(path, rep, &site);
-	if (rc == ERR_OK && (rc = become(user != NULL ? user : site->settings.user, rep)) == ERR_OK) {
+	if (rc == ERR_OK &&
+	    (rc = become(user != NULL ? user : site->settings.user, rep)) == ERR_OK) {
 		/* Once more, with that user's eyes. */
 		site_release(site);
 		report_free(rep);
@@ -86,7 +88,8 @@ static int check(const char *path, const char *user)
 	if (rc == ERR_OK)
 		printf("%s: the configuration is fine\n", path);
 	else
-		printf("%s: refused, %zu error%s\n", path, report_errors(rep), report_errors(rep) == 1 ? "" : "s");
+		printf("%s: refused, %zu error%s\n", path, report_errors(rep),
+		       report_errors(rep) == 1 ? "" : "s");
 	report_free(rep);
 	site_release(site);
 	return rc == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -156,7 +159,8 @@ static int act(struct arguments *a)
 		return check(a->run.config, a->run.user);
 	case MODE_EXPLAIN:
 		a->question.config = a->run.config;
-		return a->question.cert != NULL ? explain(&a->question) : complain("--explain needs --cert FILE");
+		return a->question.cert != NULL ? explain(&a->question)
+		                                : complain("--explain needs --cert FILE");
 	case MODE_SAMPLE:
 		settings_print_sample(stdout);
 		return EXIT_SUCCESS;
@@ -187,7 +191,8 @@ int main(int argc, char **argv)
 		a.run.config = argv[optind++];
 	if (optind < argc)
 		return complain("one configuration file is enough");
-	if (a.run.config == NULL && (a.mode == MODE_RUN || a.mode == MODE_CHECK || a.mode == MODE_EXPLAIN))
+	if (a.run.config == NULL &&
+	    (a.mode == MODE_RUN || a.mode == MODE_CHECK || a.mode == MODE_EXPLAIN))
 		return complain("a configuration file is needed");
 	return act(&a);
 }

@@ -87,7 +87,8 @@ static void keep_restart_only(const struct site *old, struct site *new, struct r
 	char value[1024];
 
 	for (row = settings_table; row < settings_table + settings_count; row++) {
-		if (row->apply != APPLY_RESTART || settings_same(&old->settings, &new->settings, row))
+		if (row->apply != APPLY_RESTART ||
+		    settings_same(&old->settings, &new->settings, row))
 			continue;
 		report_notice(rep, at, "%s: takes effect with a restart", row->name);
 		settings_text(&old->settings, row, value, sizeof(value));
@@ -150,7 +151,8 @@ static enum err reload_and_tell(struct process *p, struct buf *text)
 	if (rc == ERR_OK)
 		log_info(LOG_CONFIG, 0, "reloaded: file=%s", p->opts->config);
 	else
-		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s", err_text(rc));
+		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s",
+		          err_text(rc));
 	for (i = 0; rep != NULL && i < report_lines(rep); i++) {
 		line = report_line(rep, i, &is_error);
 		if ((i > 0 && buf_append(text, "\n", 1) != ERR_OK) ||
@@ -184,7 +186,8 @@ static void drain(struct process *p, bool at_once)
 	size_t i;
 
 	close_doors(p);
-	log_info(LOG_PROCESS, 0, "shutdown: %s", at_once ? "at once" : "sessions end with their transactions");
+	log_info(LOG_PROCESS, 0, "shutdown: %s",
+	         at_once ? "at once" : "sessions end with their transactions");
 	p->draining = true;
 	p->at_once = p->at_once || at_once;
 	for (i = 0; i < p->started_workers; i++)
@@ -264,13 +267,15 @@ static const struct control_ops control_ops = { order_reload, order_shutdown };
  * the console over the Unix socket, for removing the pid file's contents. */
 static void give_away(const struct process *p, const struct passwd *pw)
 {
-	const char *const paths[] = { p->site->settings.logfile, p->pidfile, p->listeners.socket_path };
+	const char *const paths[] = { p->site->settings.logfile, p->pidfile,
+		                      p->listeners.socket_path };
 	size_t i;
 
 	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] != NULL && paths[i][0] != '\0' && lchown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
-			log_warning(LOG_PROCESS, 0, "user \"%s\": %s stays root's: %s", pw->pw_name, paths[i],
-			            strerror(errno));
+		if (paths[i] != NULL && paths[i][0] != '\0' &&
+		    lchown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
+			log_warning(LOG_PROCESS, 0, "user \"%s\": %s stays root's: %s", pw->pw_name,
+			            paths[i], strerror(errno));
 }
 
 static enum err drop_privileges(struct process *p, struct errbuf *why)
@@ -325,7 +330,8 @@ static size_t threads_wanted(int64_t setting)
 static enum err make_crew(struct process *p)
 {
 	struct crew *c = &p->crew;
-	size_t workers = threads_wanted(p->site->settings.workers), gates = threads_wanted(p->site->settings.gates);
+	size_t workers = threads_wanted(p->site->settings.workers),
+	       gates = threads_wanted(p->site->settings.gates);
 	enum err rc;
 
 	c->process = p;
@@ -352,9 +358,11 @@ static enum err start_crew(struct process *p)
 	/* Signals are control's: the others never see one. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (; rc == ERR_OK && p->started_workers < p->crew.worker_count; p->started_workers += rc == ERR_OK)
+	for (; rc == ERR_OK && p->started_workers < p->crew.worker_count;
+	     p->started_workers += rc == ERR_OK)
 		rc = worker_start(p->crew.workers[p->started_workers]);
-	for (; rc == ERR_OK && p->started_gates < p->crew.gate_count; p->started_gates += rc == ERR_OK)
+	for (; rc == ERR_OK && p->started_gates < p->crew.gate_count;
+	     p->started_gates += rc == ERR_OK)
 		rc = gate_start(p->crew.gates[p->started_gates]);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc;
@@ -414,7 +422,8 @@ static enum err prepare(struct process *p, struct errbuf *why)
 static void log_start(const struct process *p)
 {
 	log_info(LOG_PROCESS, 0, "started: version=%s pid=%d workers=%zu gates=%zu config=%s",
-	         PACKAGE_VERSION, (int)getpid(), p->crew.worker_count, p->crew.gate_count, p->opts->config);
+	         PACKAGE_VERSION, (int)getpid(), p->crew.worker_count, p->crew.gate_count,
+	         p->opts->config);
 }
 
 static void finish(struct process *p)

@@ -47,14 +47,16 @@ static enum err identify_local(struct visitor *v, struct identity **out, struct 
 	if (getsockopt(v->s->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return err_set(why, ERR_DENIED, "no peer credentials");
 	if (peer.uid != geteuid() && peer.uid != 0)
-		return err_set(why, ERR_DENIED, "uid %u is neither root nor the pooler's", peer.uid);
+		return err_set(why, ERR_DENIED, "uid %u is neither root nor the pooler's",
+		               peer.uid);
 	*out = identity_copy(&template);
 	return *out != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 static enum err identify(struct visitor *v, struct identity **out, struct errbuf *why)
 {
-	return v->s->stream.ssl != NULL ? identify_certificate(v, out, why) : identify_local(v, out, why);
+	return v->s->stream.ssl != NULL ? identify_certificate(v, out, why)
+	                                : identify_local(v, out, why);
 }
 
 /* ---- what ---- */
@@ -64,7 +66,8 @@ static void deny(struct visitor *v, const struct startup *st, const char *why)
 {
 	char message[160];
 
-	snprintf(message, sizeof(message), "certificate authentication failed for user \"%s\"", st->user);
+	snprintf(message, sizeof(message), "certificate authentication failed for user \"%s\"",
+	         st->user);
 	visitor_refuse(v, SQLSTATE_INVALID_AUTHORIZATION, message, why);
 }
 
@@ -80,13 +83,14 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 	if (!identity_may_role(id, st->user) || !identity_may_database(id, st->database)) {
 		char why[300];
 
-		snprintf(why, sizeof(why), "identity %s may not use role %s on database %s", id->label,
-		         st->user, st->database);
+		snprintf(why, sizeof(why), "identity %s may not use role %s on database %s",
+		         id->label, st->user, st->database);
 		deny(v, st, why);
 		return ERR_DENIED;
 	}
 	if (st->replication != NULL && !site_list_has("0,off,false,no", st->replication)) {
-		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED, "replication connections are not pooled",
+		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED,
+		               "replication connections are not pooled",
 		               "replication was asked for");
 		return ERR_DENIED;
 	}
@@ -94,7 +98,8 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 		char message[120];
 
 		snprintf(message, sizeof(message), "database \"%s\" does not exist", st->database);
-		visitor_refuse(v, SQLSTATE_UNDEFINED_DATABASE, message, "no such entry in [databases]");
+		visitor_refuse(v, SQLSTATE_UNDEFINED_DATABASE, message,
+		               "no such entry in [databases]");
 		return ERR_DENIED;
 	}
 	return ERR_OK;
@@ -187,7 +192,8 @@ void admission_startup(struct visitor *v, const struct startup_packet *p)
 	if (p->version >> 16 != 3) {
 		char message[120];
 
-		snprintf(message, sizeof(message), "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
+		snprintf(message, sizeof(message),
+		         "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
 		         p->version >> 16, p->version & 0xffff);
 		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED, message, "protocol version");
 		return;

@@ -13,11 +13,13 @@ static void log_login(const struct session *s)
 	if (!s->worker->site->settings.log_connections)
 		return;
 	peer_text(s->peer, addr, sizeof(addr), &port);
-	log_info(LOG_SESSION, s->id, "login: identity=\"%s\" role=\"%s\" database=\"%s\" peer=%s:%d tls=%s "
-	         "serial=%s took=%s", quote_str(s->identity->label).s, quote_str(s->startup->user).s,
+	log_info(LOG_SESSION, s->id,
+	         "login: identity=\"%s\" role=\"%s\" database=\"%s\" peer=%s:%d tls=%s "
+	         "serial=%s took=%s",
+	         quote_str(s->identity->label).s, quote_str(s->startup->user).s,
 	         quote_str(s->startup->database).s, addr, port,
-	         s->stream.ssl != NULL ? SSL_get_version(s->stream.ssl) : "off", s->identity->serial,
-	         duration_text(loop_now(s->worker->loop) - s->born).s);
+	         s->stream.ssl != NULL ? SSL_get_version(s->stream.ssl) : "off",
+	         s->identity->serial, duration_text(loop_now(s->worker->loop) - s->born).s);
 }
 
 static void open_console(struct session *s)

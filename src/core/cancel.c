@@ -41,7 +41,8 @@ static bool same_identity(const struct cancel_request *req, const struct session
 static void cancel_session(struct session *s)
 {
 	if (s->state == SESSION_WAITING)
-		session_fail_request(s, SQLSTATE_QUERY_CANCELED, "canceling statement due to user request");
+		session_fail_request(s, SQLSTATE_QUERY_CANCELED,
+		                     "canceling statement due to user request");
 	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker))
 		cancel_server(s->server);
 }
@@ -56,7 +57,8 @@ static void arrive(struct letter *letter, void *owner)
 	if (s == NULL || !bytes_equal_secret(asked, (struct bytes){ s->secret, s->secret_len }))
 		log_info(LOG_CANCEL, 0, "refused: no session has the key pid=%u", req->pid);
 	else if (!same_identity(req, s))
-		log_warning(LOG_CANCEL, s->id, "refused: the key belongs to another identity asked_by=%s",
+		log_warning(LOG_CANCEL, s->id,
+		            "refused: the key belongs to another identity asked_by=%s",
 		            req->identity->label);
 	else
 		cancel_session(s);

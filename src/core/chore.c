@@ -145,10 +145,12 @@ static void barrier_ready(struct server *srv, char status)
 
 static bool is_our_answer(const struct server *srv, char type, const uint8_t *body, size_t len)
 {
-	return type == 'T' && body != NULL && memmem(body, len, srv->nonce, strlen(srv->nonce) + 1) != NULL;
+	return type == 'T' && body != NULL &&
+	       memmem(body, len, srv->nonce, strlen(srv->nonce) + 1) != NULL;
 }
 
-static enum chore_next barrier_message(struct server *srv, char type, const uint8_t *body, size_t len)
+static enum chore_next barrier_message(struct server *srv, char type, const uint8_t *body,
+                                       size_t len)
 {
 	srv->barrier_seen = srv->barrier_seen || is_our_answer(srv, type, body, len);
 	if (!srv->barrier_seen && type == 'Z')

@@ -131,10 +131,13 @@ static void set_key(struct parse *ps, const char *key, const char *value)
 			refuse(ps, key, refused_keys[i].why);
 			return;
 		}
-	if (strcmp(key, "sslmode") == 0 && (strcmp(value, "prefer") == 0 || strcmp(value, "allow") == 0))
-		refuse(ps, key, "falls back to clear text in silence; use verify-full, or disable openly");
+	if (strcmp(key, "sslmode") == 0 &&
+	    (strcmp(value, "prefer") == 0 || strcmp(value, "allow") == 0))
+		refuse(ps, key,
+		       "falls back to clear text in silence; use verify-full, or disable openly");
 	else if (!login_knows_keyword(key))
-		refuse(ps, key, "neither a connection parameter of the linked libpq nor a key of pgseal");
+		refuse(ps, key,
+		       "neither a connection parameter of the linked libpq nor a key of pgseal");
 	else
 		add_keyword(ps, key, value);
 }

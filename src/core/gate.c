@@ -33,7 +33,8 @@ static void out_of_descriptors(struct gate_door *door, int error)
 	struct gate *g = door->gate;
 	int fd;
 
-	log_error(LOG_GATE, 0, "accept: %s; raise the limit of open files (LimitNOFILE=)", strerror(error));
+	log_error(LOG_GATE, 0, "accept: %s; raise the limit of open files (LimitNOFILE=)",
+	          strerror(error));
 	if (g->spare_fd >= 0) {
 		close(g->spare_fd);
 		if ((fd = accept4(door->at.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
@@ -67,7 +68,8 @@ static void door_ready(void *arg, unsigned events)
 		if (fd < 0) {
 			/* EAGAIN: another gate was faster, or the backlog is empty. Others concern the one
 			 * connection that went away. */
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			    errno == ENOMEM)
 				out_of_descriptors(door, errno);
 			return;
 		}
@@ -223,7 +225,8 @@ static enum err gate_furnish(struct gate *g, const struct listener *at, size_t c
 {
 	enum err rc;
 
-	if ((rc = loop_create(&g->loop)) != ERR_OK || (rc = mailbox_create(g, &g->mailbox)) != ERR_OK ||
+	if ((rc = loop_create(&g->loop)) != ERR_OK ||
+	    (rc = mailbox_create(g, &g->mailbox)) != ERR_OK ||
 	    (rc = loop_add_mailbox(g->loop, g->mailbox)) != ERR_OK ||
 	    (rc = resolver_create(g->loop, &g->resolver)) != ERR_OK)
 		return rc;

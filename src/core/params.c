@@ -291,7 +291,8 @@ static enum err put_name(struct buf *sql, const char *s)
 
 static enum err put_set(struct buf *sql, const struct param *p, bool first)
 {
-	enum err rc = put_text(sql, first ? "SELECT pg_catalog.set_config(" : ",pg_catalog.set_config(");
+	enum err rc = put_text(sql,
+	                       first ? "SELECT pg_catalog.set_config(" : ",pg_catalog.set_config(");
 
 	if (rc == ERR_OK)
 		rc = put_literal(sql, p->name);
@@ -319,7 +320,8 @@ enum err params_difference(const struct params *want, const struct params *have,
 	for (i = 0; rc == ERR_OK && i < want->count; i++) {
 		p = &want->rows[i];
 		other = find(have, p->name);
-		if ((other != NULL && strcmp(other->value, p->value) == 0) || params_read_only(p->name))
+		if ((other != NULL && strcmp(other->value, p->value) == 0) ||
+		    params_read_only(p->name))
 			continue;
 		rc = put_set(sql, p, first);
 		first = false;

@@ -122,11 +122,13 @@ static void give_up(struct pool *p, struct session *s)
 	const struct login_failure *f = &p->failure;
 
 	if (p->paused)
-		session_close_words(s, CLOSE_WAIT, SQLSTATE_CANNOT_CONNECT_NOW, "pool is paused", NULL);
+		session_close_words(s, CLOSE_WAIT, SQLSTATE_CANNOT_CONNECT_NOW, "pool is paused",
+		                    NULL);
 	else if (p->retry_pause > 0)
-		session_close_words(s, CLOSE_SERVER_LOGIN,
-		                    f->sqlstate[0] != '\0' ? f->sqlstate : SQLSTATE_CONNECTION_FAILURE,
-		                    f->message, "The server could not be reached within query_wait_timeout.");
+		session_close_words(
+			s, CLOSE_SERVER_LOGIN,
+			f->sqlstate[0] != '\0' ? f->sqlstate : SQLSTATE_CONNECTION_FAILURE,
+			f->message, "The server could not be reached within query_wait_timeout.");
 	else
 		session_close(s, CLOSE_WAIT, "All servers of the pool were busy.");
 }

@@ -99,7 +99,8 @@ void pool_refuse_all(struct pool *p)
 	struct session *s;
 
 	while ((s = TAILQ_FIRST(&p->waiters)) != NULL)
-		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message, NULL);
+		session_close_words(s, CLOSE_SERVER_LOGIN, p->failure.sqlstate, p->failure.message,
+		                    NULL);
 }
 
 /* The server's refusal is about who asks or for what: it will not pass by itself. */
@@ -122,7 +123,8 @@ void pool_wake_others(struct pool *p)
 	size_t i, n = route_workers(p->route);
 
 	for (i = 0; i < n; i++)
-		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 && i != p->worker->index)
+		if (atomic_load(&route_mark(p->route, i)->oldest_wait) != 0 &&
+		    i != p->worker->index)
 			worker_post_look(p->worker->crew->workers[i], p->route);
 }
 
@@ -138,9 +140,12 @@ static void login_failed(struct pool *p, const struct dial *d)
 	if (p->retry_pause > longest)
 		p->retry_pause = longest > 0 ? longest : 1;
 	p->permanent = is_permanent(d->failure.sqlstate);
-	log_warning(LOG_POOL, 0, "login failed: database=\"%s\" role=\"%s\" sqlstate=%s message=\"%s\" "
-	            "retry_in=%s", quote_str(route_database(p->route)).s,
-	            quote_str(route_role(p->route)).s, p->failure.sqlstate, quote_str(p->failure.message).s, duration_text(p->retry_pause).s);
+	log_warning(LOG_POOL, 0,
+	            "login failed: database=\"%s\" role=\"%s\" sqlstate=%s message=\"%s\" "
+	            "retry_in=%s",
+	            quote_str(route_database(p->route)).s, quote_str(route_role(p->route)).s,
+	            p->failure.sqlstate, quote_str(p->failure.message).s,
+	            duration_text(p->retry_pause).s);
 	timer_set(p->retry_timer, p->retry_pause);
 	/* While other servers live, those who wait can still be served. */
 	if (p->permanent && route_servers(p->route) == 0)
@@ -168,7 +173,8 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		return;
 	}
 	if (p->worker->site->settings.log_connections)
-		log_info(LOG_SERVER, srv->id, "login: database=\"%s\" role=\"%s\" host=%s pid=%u tls=%s took_us=%jd",
+		log_info(LOG_SERVER, srv->id,
+		         "login: database=\"%s\" role=\"%s\" host=%s pid=%u tls=%s took_us=%jd",
 		         quote_str(route_database(p->route)).s, quote_str(route_role(p->route)).s,
 		         PQhost(srv->conn), srv->pid,
 		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",

@@ -184,7 +184,7 @@ void relay_settle(struct server *srv)
 {
 	if (srv->state == SERVER_ACTIVE)
 		settle_session(srv->session);
-	else if (srv->state == SERVER_CLEANING && tracker_quiet(&srv->tracker) && srv->passing == 0 &&
-	         srv->kept.len == 0)
+	else if (srv->state == SERVER_CLEANING && tracker_quiet(&srv->tracker) &&
+	         srv->passing == 0 && srv->kept.len == 0)
 		chore_clean_on(srv);
 }

@@ -114,7 +114,8 @@ static void client_prepares(struct session *s, char type, bool named)
 	} else if (!named) {
 		srv->awaited = false;
 	} else if (type == 'P' && !srv->pinned && s->mode == POOL_TRANSACTION) {
-		log_info(LOG_SESSION, s->id, "pinned: server=%s reason=\"named prepared statement\"",
+		log_info(LOG_SESSION, s->id,
+		         "pinned: server=%s reason=\"named prepared statement\"",
 		         log_id_text(srv->id).s);
 		srv->pinned = true;
 	}
@@ -182,8 +183,8 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	enum err why;
 	char type;
 
-	switch (frame_peek(FRAME_FROM_CLIENT, rest, (size_t)s->worker->site->settings.max_packet_size, &frame,
-	                   &why)) {
+	switch (frame_peek(FRAME_FROM_CLIENT, rest,
+	                   (size_t)s->worker->site->settings.max_packet_size, &frame, &why)) {
 	case FRAME_MORE:
 		return FEED_STOP;
 	case FRAME_BAD:
@@ -315,7 +316,8 @@ static void session_readable(void *arg)
 		return;
 	if (next == STREAM_EOF || next == STREAM_FAILED)
 		client_ended(s);
-	else if (s->state == SESSION_ACTIVE && s->passing == 0 && tracker_quiet(&s->server->tracker))
+	else if (s->state == SESSION_ACTIVE && s->passing == 0 &&
+	         tracker_quiet(&s->server->tracker))
 		relay_settle(s->server); /* the answer had come before the message was whole */
 	else
 		relay_flow(s);

@@ -83,7 +83,8 @@ static bool is_fatal(const uint8_t *body, size_t len)
 
 	if (body == NULL || message_read_error((struct bytes){ body, len }, &view) != ERR_OK)
 		return false;
-	return bytes_equal(view.severity, bytes_of("FATAL")) || bytes_equal(view.severity, bytes_of("PANIC"));
+	return bytes_equal(view.severity, bytes_of("FATAL")) ||
+	       bytes_equal(view.severity, bytes_of("PANIC"));
 }
 
 /* Nobody has it: only what may come at any time is in order. */
@@ -96,7 +97,8 @@ static enum err idle_message(struct server *srv, const struct frame *f, const ui
 		return ERR_OK;
 	if (f->row->type == 'E' && body != NULL &&
 	    message_read_error((struct bytes){ body, f->size - FRAME_HEADER }, &view) == ERR_OK)
-		log_info(LOG_SERVER, srv->id, "ended by the server: message=\"%s\"", quote(view.message).s);
+		log_info(LOG_SERVER, srv->id, "ended by the server: message=\"%s\"",
+		         quote(view.message).s);
 	return ERR_CLOSED;
 }
 
@@ -271,7 +273,8 @@ static void server_readable(void *arg)
 		server_keep(srv, plain + used, kept + got - used);
 	if (srv->state == SERVER_CLOSING)
 		return;
-	if ((next == STREAM_EOF || next == STREAM_FAILED) && srv->chore == CHORE_SETUP && srv->words.len > 0) {
+	if ((next == STREAM_EOF || next == STREAM_FAILED) && srv->chore == CHORE_SETUP &&
+	    srv->words.len > 0) {
 		server_refused(srv);
 	} else if (next == STREAM_EOF || next == STREAM_FAILED) {
 		stream_why(&srv->stream, why, sizeof(why));

@@ -17,7 +17,8 @@
 
 static const unsigned legal[SERVER_STATES] = {
 	[SERVER_IDLE] = BIT(SERVER_ACTIVE) | BIT(SERVER_CLOSING),
-	[SERVER_ACTIVE] = BIT(SERVER_IDLE) | BIT(SERVER_CLEANING) | BIT(SERVER_CANCELED) | BIT(SERVER_CLOSING),
+	[SERVER_ACTIVE] = BIT(SERVER_IDLE) | BIT(SERVER_CLEANING) | BIT(SERVER_CANCELED) |
+	                  BIT(SERVER_CLOSING),
 	[SERVER_CLEANING] = BIT(SERVER_IDLE) | BIT(SERVER_CANCELED) | BIT(SERVER_CLOSING),
 	[SERVER_CANCELED] = BIT(SERVER_IDLE) | BIT(SERVER_CLOSING),
 	[SERVER_CLOSING] = 0,
@@ -45,7 +46,8 @@ static struct server_list *list_of(struct server *srv, enum server_state state)
 /* The others look at this mark when they lack servers. */
 static void mark_idle(struct pool *p)
 {
-	atomic_store(&route_mark(p->route, p->worker->index)->idle, (int)p->server_count[SERVER_IDLE]);
+	atomic_store(&route_mark(p->route, p->worker->index)->idle,
+	             (int)p->server_count[SERVER_IDLE]);
 }
 
 static void list_in(struct server *srv)
@@ -145,9 +147,10 @@ void server_close(struct server *srv, const char *why)
 	if (srv->state == SERVER_CLOSING)
 		return;
 	if (why != NULL && srv->pool->worker->site->settings.log_disconnections)
-		log_info(LOG_SERVER, srv->id, "close: database=\"%s\" role=\"%s\" pid=%u reason=\"%s\"",
-		         quote_str(route_database(srv->route)).s, quote_str(route_role(srv->route)).s,
-		         srv->pid, why);
+		log_info(LOG_SERVER, srv->id,
+		         "close: database=\"%s\" role=\"%s\" pid=%u reason=\"%s\"",
+		         quote_str(route_database(srv->route)).s,
+		         quote_str(route_role(srv->route)).s, srv->pid, why);
 	server_set_state(srv, SERVER_CLOSING);
 }
 
@@ -198,7 +201,8 @@ static void arrive(struct letter *letter, void *owner)
 		srv->params = params_parse(w->params, flat);
 	buf_free(&srv->flat_params);
 	if (p == NULL || srv->params == NULL || join(srv, p) != ERR_OK) {
-		log_error(LOG_SERVER, srv->id, "close: reason=\"out of memory on the way to another worker\"");
+		log_error(LOG_SERVER, srv->id,
+		          "close: reason=\"out of memory on the way to another worker\"");
 		params_release(w->params, srv->params);
 		destroy(srv);
 		return;

@@ -96,7 +96,8 @@ void session_free(struct session *s)
 	stream_part(&s->stream);
 	/* Unread bytes would turn our close into a reset, which may overtake the last words. */
 	for (i = 0; i < 16; i++)
-		if (recv(s->stream.fd, unread, sizeof(unread), MSG_DONTWAIT) < (ssize_t)sizeof(unread))
+		if (recv(s->stream.fd, unread, sizeof(unread), MSG_DONTWAIT) <
+		    (ssize_t)sizeof(unread))
 			break;
 	if (s->stream.ssl != NULL && !stream_failed(&s->stream))
 		SSL_shutdown(s->stream.ssl);
@@ -140,7 +141,8 @@ static enum err overlay_startup(struct session *s)
 	for (i = 0; rc == ERR_OK && i < s->startup->param_count; i++) {
 		const struct startup_param *p = &s->startup->params[i];
 
-		if (!site_list_has(settings->ignore_startup_parameters, p->name) && !params_read_only(p->name))
+		if (!site_list_has(settings->ignore_startup_parameters, p->name) &&
+		    !params_read_only(p->name))
 			rc = params_put(t, &s->wanted, p->name, p->value, false);
 	}
 	s->unproven = s->wanted != base;
@@ -225,8 +227,8 @@ static size_t console_feed(struct session *s, const uint8_t *at, size_t len)
 	size_t pos = 0;
 
 	while (s->state != SESSION_CLOSING) {
-		switch (frame_peek(FRAME_FROM_CLIENT, (struct bytes){ at + pos, len - pos }, CONSOLE_MESSAGE_MAX,
-		                   &frame, &why)) {
+		switch (frame_peek(FRAME_FROM_CLIENT, (struct bytes){ at + pos, len - pos },
+		                   CONSOLE_MESSAGE_MAX, &frame, &why)) {
 		case FRAME_MORE:
 			return pos;
 		case FRAME_BAD:
@@ -240,7 +242,8 @@ static size_t console_feed(struct session *s, const uint8_t *at, size_t len)
 		if (frame.row->type == 'X')
 			session_close(s, CLOSE_QUIT, NULL);
 		else
-			s->worker->crew->console->message(s, frame.row->type, at + pos + FRAME_HEADER,
+			s->worker->crew->console->message(s, frame.row->type,
+			                                  at + pos + FRAME_HEADER,
 			                                  frame.size - FRAME_HEADER);
 		pos += frame.size;
 	}
@@ -306,8 +309,8 @@ static void log_end(struct session *s, enum close_reason reason, const char *det
 	if (!s->worker->site->settings.log_disconnections)
 		return;
 	log_info(LOG_SESSION, s->id, "close: identity=\"%s\" reason=\"%s\"%s%s%s age=%s",
-	         quote_str(s->identity->label).s, close_rows[reason].words, detail ? " detail=\"" : "",
-	         detail ? quote_str(detail).s : "", detail ? "\"" : "",
+	         quote_str(s->identity->label).s, close_rows[reason].words,
+	         detail ? " detail=\"" : "", detail ? quote_str(detail).s : "", detail ? "\"" : "",
 	         duration_text(loop_now(s->worker->loop) - s->born).s);
 }
 
@@ -342,7 +345,8 @@ void session_close_words(struct session *s, enum close_reason reason, const char
 		return;
 	if (row->severity != NULL && !relay_mid_message(s) && !stream_failed(&s->stream))
 		session_tell(s, 'E', row->severity, sqlstate, message, detail, NULL);
-	log_end(s, reason, reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? message : detail);
+	log_end(s, reason,
+	        reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? message : detail);
 	if (s->server != NULL)
 		relay_detach(s, reason != CLOSE_QUIT);
 	leave_worker(s);
@@ -351,7 +355,8 @@ void session_close_words(struct session *s, enum close_reason reason, const char
 
 void session_close(struct session *s, enum close_reason reason, const char *detail)
 {
-	session_close_words(s, reason, close_rows[reason].sqlstate, close_rows[reason].message, detail);
+	session_close_words(s, reason, close_rows[reason].sqlstate, close_rows[reason].message,
+	                    detail);
 }
 
 void session_fail_request(struct session *s, const char *sqlstate, const char *message)

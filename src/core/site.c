@@ -25,7 +25,8 @@ static void read_setting(struct build *b, const struct ini_entry *e)
 	}
 	remedy = settings_foreign(e->key, &accepted);
 	if (remedy == NULL)
-		report_error(b->rep, e->at, "unknown setting \"%s\"; pgseal.ini(5) lists them all", e->key);
+		report_error(b->rep, e->at, "unknown setting \"%s\"; pgseal.ini(5) lists them all",
+		             e->key);
 	else if (accepted)
 		report_notice(b->rep, e->at, "%s: %s", e->key, remedy);
 	else
@@ -49,14 +50,16 @@ static void read_database(struct build *b, const struct ini_entry *e)
 	size_t i;
 
 	if (site_is_console(e->key)) {
-		report_error(b->rep, e->at, "database \"%s\": the name is the console's; choose another and "
-		             "set dbname=%s", e->key, e->key);
+		report_error(b->rep, e->at,
+		             "database \"%s\": the name is the console's; choose another and "
+		             "set dbname=%s",
+		             e->key, e->key);
 		return;
 	}
 	for (i = 0; i < site->database_count; i++)
 		if (strcmp(site->databases[i]->name, e->key) == 0) {
-			report_error(b->rep, e->at, "database \"%s\" is there already, on line %d", e->key,
-			             site->databases[i]->at.line);
+			report_error(b->rep, e->at, "database \"%s\" is there already, on line %d",
+			             e->key, site->databases[i]->at.line);
 			return;
 		}
 	if ((db = database_parse(e->key, e->value, e->at, &site->settings, b->rep)) == NULL)
@@ -106,15 +109,20 @@ static void read_entries(struct build *b, const struct ini *ini)
 				sections[k].read(b, e);
 	for (i = 0; i < ini_count(ini); i++) {
 		e = ini_at(ini, i);
-		if (section_index(e->section) < SECTIONS || (unknown && strcmp(unknown, e->section) == 0))
+		if (section_index(e->section) < SECTIONS ||
+		    (unknown && strcmp(unknown, e->section) == 0))
 			continue;
 		unknown = e->section;
 		if (unknown[0] == '\0')
-			report_error(b->rep, e->at, "\"%s\" stands before the first section; write [pgseal] "
-			             "above it", e->key);
+			report_error(b->rep, e->at,
+			             "\"%s\" stands before the first section; write [pgseal] "
+			             "above it",
+			             e->key);
 		else
-			report_error(b->rep, e->at, "unknown section [%s]; there are [pgseal], [databases] and "
-			             "[identities]", unknown);
+			report_error(b->rep, e->at,
+			             "unknown section [%s]; there are [pgseal], [databases] and "
+			             "[identities]",
+			             unknown);
 	}
 }
 
@@ -128,14 +136,15 @@ static void check_server_files(struct build *b)
 	const char *ca, *cert, *key;
 	size_t i;
 
-	tls_check_server_files(s->server_tls_ca_file, s->server_tls_cert_file, s->server_tls_key_file,
-	                       nowhere, b->rep, &site->tls_files);
+	tls_check_server_files(s->server_tls_ca_file, s->server_tls_cert_file,
+	                       s->server_tls_key_file, nowhere, b->rep, &site->tls_files);
 	for (i = 0; i < site->database_count; i++) {
 		db = site->databases[i];
 		ca = database_value(db, "sslrootcert");
 		cert = database_value(db, "sslcert");
 		key = database_value(db, "sslkey");
-		if (ca != NULL && (strcmp(ca, s->server_tls_ca_file) == 0 || strcmp(ca, "system") == 0))
+		if (ca != NULL &&
+		    (strcmp(ca, s->server_tls_ca_file) == 0 || strcmp(ca, "system") == 0))
 			ca = NULL;
 		if (cert != NULL && strcmp(cert, s->server_tls_cert_file) == 0 &&
 		    key != NULL && strcmp(key, s->server_tls_key_file) == 0)
@@ -151,13 +160,16 @@ static void check_whole(struct build *b)
 	struct place nowhere = { site->path, 0 };
 
 	if (site->database_count == 0)
-		report_error(b->rep, nowhere, "no database: add a [databases] section with a line such as "
+		report_error(b->rep, nowhere,
+		             "no database: add a [databases] section with a line such as "
 		             "\"app = host=db.example port=5432\"");
 	if (s->listen_addr[0] == '\0' && s->unix_socket_dir[0] == '\0')
-		report_error(b->rep, nowhere, "nowhere to listen: set listen_addr or unix_socket_dir");
+		report_error(b->rep, nowhere,
+		             "nowhere to listen: set listen_addr or unix_socket_dir");
 	/* A pool that only serves the Unix socket's console needs no certificate of its own. */
 	if (s->listen_addr[0] != '\0' || s->client_tls_cert_file[0] != '\0') {
-		if (tls_client_context(s, nowhere, b->rep, &site->client_tls, &site->tls_files) != ERR_OK &&
+		if (tls_client_context(s, nowhere, b->rep, &site->client_tls, &site->tls_files) !=
+		            ERR_OK &&
 		    report_errors(b->rep) == 0)
 			report_error(b->rep, nowhere, "TLS for clients could not be set up");
 	}
@@ -261,7 +273,8 @@ struct database *site_database(const struct site *site, const char *name)
 	size_t i;
 
 	for (i = 0; i < site->database_count; i++)
-		if (site->databases[i] != site->fallback && strcmp(site->databases[i]->name, name) == 0)
+		if (site->databases[i] != site->fallback &&
+		    strcmp(site->databases[i]->name, name) == 0)
 			return site->databases[i];
 	return site->fallback;
 }

@@ -87,10 +87,12 @@ static void visitor_linger(struct visitor *v)
 	timer_set_once(g->linger, VISITOR_LINGER_US);
 }
 
-void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message, const char *detail)
+void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message,
+                    const char *detail)
 {
 	if (v->site->settings.log_pooler_errors)
-		log_warning(LOG_GATE, 0, "refused: peer=%s sqlstate=%s message=\"%s\" reason=\"%s\"",
+		log_warning(LOG_GATE, 0,
+		            "refused: peer=%s sqlstate=%s message=\"%s\" reason=\"%s\"",
 		            peer_quoted(v).s, sqlstate, quote_str(message).s, quote_str(detail).s);
 	session_tell(v->s, 'E', "FATAL", sqlstate, message, NULL, NULL);
 	visitor_linger(v);
@@ -135,7 +137,8 @@ static void clear_startup(struct visitor *v, const struct startup_packet *p)
 		admission_startup(v, p);
 	} else {
 		visitor_refuse(v, SQLSTATE_INVALID_AUTHORIZATION,
-		               "connection requires TLS with a client certificate", "plaintext StartupMessage");
+		               "connection requires TLS with a client certificate",
+		               "plaintext StartupMessage");
 	}
 }
 
@@ -219,13 +222,16 @@ static void log_tls_refusal(struct visitor *v)
 	else
 		tls_error_text(text, sizeof(text));
 	if (r != NULL)
-		log_warning(LOG_TLS, 0, "certificate refused: peer=%s subject=\"%s\" serial=%s depth=%d "
-		            "reason=\"%s\"", peer_quoted(v).s, r->subject, r->serial, r->depth,
+		log_warning(LOG_TLS, 0,
+		            "certificate refused: peer=%s subject=\"%s\" serial=%s depth=%d "
+		            "reason=\"%s\"",
+		            peer_quoted(v).s, r->subject, r->serial, r->depth,
 		            X509_verify_cert_error_string(r->code));
 	else if (stream_failed(&v->s->stream) && v->s->stream.error > 0)
 		log_debug(LOG_TLS, 0, "handshake broken off: peer=%s", peer_quoted(v).s);
 	else
-		log_warning(LOG_TLS, 0, "handshake failed: peer=%s reason=\"%s\"", peer_quoted(v).s, text);
+		log_warning(LOG_TLS, 0, "handshake failed: peer=%s reason=\"%s\"", peer_quoted(v).s,
+		            text);
 }
 
 static bool alpn_is_ours(const SSL *ssl)
@@ -247,7 +253,8 @@ static void handshake(struct visitor *v)
 		visitor_linger(v);
 	} else if (done && v->requests == 0 && !alpn_is_ours(st->ssl)) {
 		/* Without a PostgreSQL request in front, ALPN is what tells protocols apart. */
-		log_info(LOG_TLS, 0, "dropped: peer=%s reason=\"direct TLS without ALPN postgresql\"",
+		log_info(LOG_TLS, 0,
+		         "dropped: peer=%s reason=\"direct TLS without ALPN postgresql\"",
 		         peer_quoted(v).s);
 		visitor_linger(v);
 	} else if (done) {

@@ -279,10 +279,12 @@ static void log_averages(const struct pool *p, usec_t period)
 
 	if (d->query_count == 0)
 		return;
-	log_info(LOG_POOL, 0, "stats: database=%s role=%s xacts/s=%.1f queries/s=%.1f in_bytes/s=%.0f "
-	         "out_bytes/s=%.0f xact_us=%ju query_us=%ju wait_us=%ju", route_database(p->route),
-	         route_role(p->route), (double)d->xact_count / seconds, (double)d->query_count / seconds,
-	         (double)d->bytes_received / seconds, (double)d->bytes_sent / seconds,
+	log_info(LOG_POOL, 0,
+	         "stats: database=%s role=%s xacts/s=%.1f queries/s=%.1f in_bytes/s=%.0f "
+	         "out_bytes/s=%.0f xact_us=%ju query_us=%ju wait_us=%ju",
+	         route_database(p->route), route_role(p->route), (double)d->xact_count / seconds,
+	         (double)d->query_count / seconds, (double)d->bytes_received / seconds,
+	         (double)d->bytes_sent / seconds,
 	         (uintmax_t)(d->xact_count > 0 ? d->xact_time / d->xact_count : 0),
 	         (uintmax_t)(d->query_time / d->query_count),
 	         (uintmax_t)(d->xact_count > 0 ? d->wait_time / d->xact_count : 0));
@@ -359,7 +361,8 @@ static enum err worker_furnish(struct worker *w)
 {
 	enum err rc;
 
-	if ((rc = loop_create(&w->loop)) != ERR_OK || (rc = mailbox_create(w, &w->mailbox)) != ERR_OK)
+	if ((rc = loop_create(&w->loop)) != ERR_OK ||
+	    (rc = mailbox_create(w, &w->mailbox)) != ERR_OK)
 		return rc;
 	if ((w->io = io_create(w->loop)) == NULL || (w->params = params_table_create()) == NULL)
 		return ERR_NO_MEMORY;

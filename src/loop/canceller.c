@@ -46,7 +46,8 @@ static void canceller_end(struct canceller *c, const char *why)
 		c->done(c->arg, NULL);
 	} else {
 		memset(&failure, 0, sizeof(failure));
-		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"), why);
+		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"),
+		         why);
 		c->done(c->arg, &failure);
 	}
 	canceller_free(c);
@@ -57,7 +58,8 @@ static void canceller_ready(void *arg, unsigned events);
 /* As with a login, libpq's socket may have become another one under the same number. */
 static void canceller_wait(struct canceller *c, unsigned events)
 {
-	if (watch_create(c->loop, PQcancelSocket(c->conn), canceller_ready, c, &c->watch) != ERR_OK ||
+	if (watch_create(c->loop, PQcancelSocket(c->conn), canceller_ready, c, &c->watch) !=
+	            ERR_OK ||
 	    watch_set(c->watch, events) != ERR_OK)
 		canceller_end(c, "out of memory");
 }

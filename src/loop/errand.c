@@ -34,7 +34,8 @@ static void errand_end(struct errand *e, const char *why)
 		e->done(e->arg, NULL);
 	} else {
 		memset(&failure, 0, sizeof(failure));
-		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"), why);
+		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"),
+		         why);
 		e->done(e->arg, &failure);
 	}
 	errand_free(e);

@@ -14,7 +14,8 @@ struct login {
 	struct resolver *resolver;
 	void (*done)(void *arg, PGconn *conn, const struct login_failure *failure);
 	void *arg;
-	struct timer *timer; /* first the start, which is never from within login_start; then the deadline */
+	struct timer *
+		timer; /* first the start, which is never from within login_start; then the deadline */
 	bool started;
 	struct watch *watch;
 	struct hosts *hosts;
@@ -81,12 +82,13 @@ static void failure_fill(struct login_failure *f, const char *text)
 	while (*text != '\0') {
 		len = strcspn(text, "\n");
 		if (text[0] != '\t' && len > 0 && used < sizeof(f->message))
-			used += (size_t)snprintf(f->message + used, sizeof(f->message) - used, "%s%.*s",
-			                         used > 0 ? "; " : "", (int)len, text);
+			used += (size_t)snprintf(f->message + used, sizeof(f->message) - used,
+			                         "%s%.*s", used > 0 ? "; " : "", (int)len, text);
 		text += len + (text[len] == '\n');
 	}
 	/* Some of libpq's messages end in bytes that nobody wrote. */
-	for (len = 0; (unsigned char)f->message[len] >= ' ' && (unsigned char)f->message[len] < 0x7f; len++)
+	for (len = 0;
+	     (unsigned char)f->message[len] >= ' ' && (unsigned char)f->message[len] < 0x7f; len++)
 		;
 	f->message[len] = '\0';
 }

@@ -26,7 +26,8 @@ struct watch {
 	struct loop *loop;
 	void (*ready)(void *arg, unsigned events);
 	void *arg;
-	struct event *writer; /* made when write interest first arises: most connections never have it */
+	struct event
+		*writer; /* made when write interest first arises: most connections never have it */
 	unsigned interest;
 	struct event reader;
 };
@@ -111,8 +112,8 @@ static void watch_ready(evutil_socket_t fd, short what, void *arg)
 	w->ready(w->arg, (what & EV_READ ? LOOP_READ : 0) | (what & EV_WRITE ? LOOP_WRITE : 0));
 }
 
-enum err watch_create(struct loop *loop, int fd, void (*ready)(void *arg, unsigned events), void *arg,
-                      struct watch **out)
+enum err watch_create(struct loop *loop, int fd, void (*ready)(void *arg, unsigned events),
+                      void *arg, struct watch **out)
 {
 	struct watch *w = calloc(1, sizeof(*w));
 
@@ -130,8 +131,8 @@ enum err watch_create(struct loop *loop, int fd, void (*ready)(void *arg, unsign
 static struct event *watch_writer(struct watch *w)
 {
 	if (w->writer == NULL)
-		w->writer = event_new(w->loop->base, event_get_fd(&w->reader), EV_WRITE | EV_PERSIST,
-		                      watch_ready, w);
+		w->writer = event_new(w->loop->base, event_get_fd(&w->reader),
+		                      EV_WRITE | EV_PERSIST, watch_ready, w);
 	return w->writer;
 }
 
@@ -267,7 +268,8 @@ static void signal_caught(evutil_socket_t signo, short what, void *arg)
 	f->caught(f->arg, (int)signo);
 }
 
-enum err loop_add_signal(struct loop *loop, int signo, void (*caught)(void *arg, int signo), void *arg)
+enum err loop_add_signal(struct loop *loop, int signo, void (*caught)(void *arg, int signo),
+                         void *arg)
 {
 	struct fixture *f;
 

@@ -54,8 +54,8 @@ static void method_make(void)
 	method = m;
 }
 
-static void count_key_updates(int write_p, int version, int content_type, const void *at, size_t len,
-                              SSL *ssl, void *arg)
+static void count_key_updates(int write_p, int version, int content_type, const void *at,
+                              size_t len, SSL *ssl, void *arg)
 {
 	struct tls_end *end = arg;
 
@@ -63,7 +63,8 @@ static void count_key_updates(int write_p, int version, int content_type, const 
 	(void)ssl;
 	if (write_p || content_type != SSL3_RT_HANDSHAKE || len < 1)
 		return;
-	if (*(const unsigned char *)at == SSL3_MT_KEY_UPDATE && ++end->key_updates > TLS_KEY_UPDATES_MAX)
+	if (*(const unsigned char *)at == SSL3_MT_KEY_UPDATE &&
+	    ++end->key_updates > TLS_KEY_UPDATES_MAX)
 		end->flooded = true;
 }
 

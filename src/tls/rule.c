@@ -202,7 +202,8 @@ static void set_limit(struct rule *rule, const char *value, const struct rule_si
 {
 	(void)rule;
 	(void)value;
-	rule_fault(site, "limits per identity are not supported: use max_client_conn and pool_size");
+	rule_fault(site,
+	           "limits per identity are not supported: use max_client_conn and pool_size");
 }
 
 static const struct attribute {

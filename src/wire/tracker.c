@@ -464,7 +464,8 @@ bool tracker_ending(const struct tracker *t)
 {
 	const struct tracker_run *ring = t->runs != NULL ? t->runs : t->inline_runs;
 
-	return t->len == 0 || (t->len == 1 && ring[t->head].kind != RUN_EXT && ring[t->head].count == 1);
+	return t->len == 0 ||
+	       (t->len == 1 && ring[t->head].kind != RUN_EXT && ring[t->head].count == 1);
 }
 
 bool tracker_full(const struct tracker *t)
