@@ -315,6 +315,8 @@ Test(life, pidfile_names_the_process_and_goes_with_it)
 
 	rig = rig_start("pidfile = @dir@/pid\n", NULL, NULL);
 	path = rig_printf("%s/pid", rig_dir(rig));
+	/* It listens a moment before that. */
+	cr_assert(rig_wait_log(rig, "started: ", RIG_PATIENCE_MS));
 	cr_assert_str_eq(file_text(path.s).s, rig_printf("%d\n", (int)rig_pid(rig)).s);
 	rig_signal(rig, SIGTERM);
 	ends_well(AT_ONCE_MS);
