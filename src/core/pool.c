@@ -116,6 +116,16 @@ void pool_forget(struct pool *p, struct session *s)
 		mark_waiting(p);
 }
 
+static bool any_pinned(const struct pool *p)
+{
+	const struct server *srv;
+
+	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
+		if (srv->pinned)
+			return true;
+	return false;
+}
+
 /* Why there is no server, for a client that waited in vain. */
 static void give_up(struct pool *p, struct session *s)
 {
@@ -130,7 +140,10 @@ static void give_up(struct pool *p, struct session *s)
 			f->sqlstate[0] != '\0' ? f->sqlstate : SQLSTATE_CONNECTION_FAILURE,
 			f->message, "The server could not be reached within query_wait_timeout.");
 	else
-		session_close(s, CLOSE_WAIT, "All servers of the pool were busy.");
+		session_close(s, CLOSE_WAIT,
+		              any_pinned(p) ? "All servers of the pool were busy; sessions with named "
+		                              "prepared statements keep theirs."
+		                            : "All servers of the pool were busy.");
 }
 
 static void wait_due(void *arg)
