@@ -133,6 +133,11 @@ Test(tls, version_1_2_needs_the_setting)
 	rig_tls_free(ssl);
 }
 
+static bool was_refused(void)
+{
+	return ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_NO_RENEGOTIATION;
+}
+
 Test(tls, renegotiation_is_refused)
 {
 	struct guest g = { .ssl = rig_tls_connect(rig, &(struct rig_tls){ .cert = "alice",
@@ -146,9 +151,11 @@ Test(tls, renegotiation_is_refused)
 	cr_assert(answer.ready);
 	ERR_clear_error();
 	cr_assert_eq(SSL_renegotiate(g.ssl), 1);
-	SSL_do_handshake(g.ssl);
-	cr_assert_eq(rig_tls_alert(g.ssl, RIG_PATIENCE_MS), -1);
-	cr_assert_eq(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
+	/* The answer comes within the handshake, or a moment later. */
+	if (SSL_do_handshake(g.ssl) == 1 || !was_refused()) {
+		cr_assert_eq(rig_tls_alert(g.ssl, RIG_PATIENCE_MS), -1);
+		cr_assert(was_refused());
+	}
 	guest_leave(&g);
 	assert_serves();
 }
