@@ -103,11 +103,6 @@ static struct params *intern(struct params_table *t, struct param *rows, size_t 
 	return p;
 }
 
-struct params *params_empty(struct params_table *t)
-{
-	return intern(t, NULL, 0);
-}
-
 struct params *params_hold(struct params *p)
 {
 	p->refs++;
@@ -195,17 +190,18 @@ static size_t pick(const struct params *from, bool reported, struct param *rows,
 enum err params_settle(struct params_table *t, struct params **have, const struct params *want)
 {
 	struct param *rows = malloc(((*have)->count + want->count + 1) * sizeof(rows[0]));
+	const struct param *known;
 	size_t count, i;
 	enum err rc;
 
 	if (rows == NULL)
 		return ERR_NO_MEMORY;
 	count = pick(*have, true, rows, 0);
-	for (i = 0; i < want->count; i++)
-		if (!want->rows[i].reported && find(*have, want->rows[i].name) == NULL)
+	for (i = 0; i < want->count; i++) {
+		known = find(*have, want->rows[i].name);
+		if (!want->rows[i].reported && (known == NULL || !known->reported))
 			rows[count++] = want->rows[i];
-		else if (!want->rows[i].reported && !find(*have, want->rows[i].name)->reported)
-			rows[count++] = want->rows[i];
+	}
 	rc = replace(t, have, rows, count);
 	free(rows);
 	return rc;

@@ -5,7 +5,6 @@
 #ifdef HAVE_PQCANCELCREATE
 
 #include <stdlib.h>
-#include <string.h>
 
 struct canceller {
 	PGcancelConn *conn; /* owned */
@@ -42,14 +41,9 @@ static void canceller_end(struct canceller *c, const char *why)
 {
 	struct login_failure failure;
 
-	if (why == NULL) {
-		c->done(c->arg, NULL);
-	} else {
-		memset(&failure, 0, sizeof(failure));
-		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"),
-		         why);
-		c->done(c->arg, &failure);
-	}
+	if (why != NULL)
+		login_failure_say(&failure, why);
+	c->done(c->arg, why != NULL ? &failure : NULL);
 	canceller_free(c);
 }
 

@@ -1,7 +1,6 @@
 #include "pgseal/loop/login.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct errand {
 	struct loop *loop;
@@ -30,14 +29,9 @@ static void errand_end(struct errand *e, const char *why)
 {
 	struct login_failure failure;
 
-	if (why == NULL) {
-		e->done(e->arg, NULL);
-	} else {
-		memset(&failure, 0, sizeof(failure));
-		snprintf(failure.message, sizeof(failure.message), "%.*s", (int)strcspn(why, "\n"),
-		         why);
-		e->done(e->arg, &failure);
-	}
+	if (why != NULL)
+		login_failure_say(&failure, why);
+	e->done(e->arg, why != NULL ? &failure : NULL);
 	errand_free(e);
 }
 

@@ -67,6 +67,12 @@ static const char *find_sqlstate(const char *text, char sqlstate[6])
 	return NULL;
 }
 
+void login_failure_say(struct login_failure *f, const char *why)
+{
+	f->sqlstate[0] = '\0';
+	snprintf(f->message, sizeof(f->message), "%.*s", (int)strcspn(why, "\n"), why);
+}
+
 static void failure_fill(struct login_failure *f, const char *text)
 {
 	const char *words;

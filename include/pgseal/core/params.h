@@ -18,10 +18,9 @@ struct param {
 struct params; /* immutable, reference-counted, one worker's */
 struct params_table;
 
-struct params_table *params_table_create(void); /* NULL: out of memory; holds the empty set */
+struct params_table *params_table_create(void); /* NULL: out of memory */
 void params_table_free(struct params_table *t); /* every set has been released */
 
-struct params *params_empty(struct params_table *t); /* a new reference */
 struct params *params_hold(struct params *p);
 void params_release(struct params_table *t, struct params *p); /* NULL is fine */
 

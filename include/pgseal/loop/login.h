@@ -18,6 +18,9 @@ struct login_failure {
 	char message[400]; /* one line, the server's own words where there are some */
 };
 
+/* In our own words or libpq's: the first line of `why`, no SQLSTATE. */
+void login_failure_say(struct login_failure *f, const char *why);
+
 struct login;
 
 struct login_request {
