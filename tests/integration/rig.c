@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <regex.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +55,21 @@ const char *rig_config(const struct rig *rig)
 
 /* --- ports --- */
 
+/* Between looking and listening another test may choose the same port. So it is taken first as a
+ * name that the kernel gives to one process and frees with it: an abstract Unix socket, left open. */
+static bool port_reserve(int port)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "pgseal-rig-%d", port);
+
+	len += (int)offsetof(struct sockaddr_un, sun_path) + 1;
+	if (bind(fd, (struct sockaddr *)&name, (socklen_t)len) == 0)
+		return true;
+	close(fd);
+	return false;
+}
+
 static bool port_is_free(int port)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
@@ -74,7 +91,7 @@ static int port_choose(void)
 	do {
 		cr_assert(getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random));
 		port = 10000 + random % 10000;
-	} while (!port_is_free(port));
+	} while (!port_reserve(port) || !port_is_free(port));
 	return port;
 }
 
