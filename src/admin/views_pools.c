@@ -23,19 +23,21 @@ static void get_zero(struct cell *out, const struct row *row)
 	out->text = "0";
 }
 
-static void get_null(struct cell *out, const struct row *row)
+static const char *mode_word(int64_t mode)
 {
-	(void)row;
-	out->text = NULL;
+	return mode == POOL_SESSION ? "session" : "transaction";
 }
 
 /* The console answers each statement by itself: PgBouncer's word for that. */
 static void get_pool_mode(struct cell *out, const struct row *row)
 {
+	struct terms terms;
+
+	out->text = "statement";
 	if (row->database == NULL)
-		out->text = "statement";
-	else
-		out->text = row->database->pool_mode == POOL_SESSION ? "session" : "transaction";
+		return;
+	terms_agree(&terms, row->user, row->database);
+	out->text = mode_word(terms.pool_mode);
 }
 
 static void get_load_balance_hosts(struct cell *out, const struct row *row)
@@ -96,12 +98,12 @@ static const struct column pools_columns[] = {
 
 static void pools_home(struct request *rq, struct worker *w)
 {
-	(void)w;
 	if (rq->sums == NULL)
 		return;
 	sums_sort(rq->sums);
 	for (const struct sum *sum = rq->sums->by_key; sum != NULL; sum = sum->hh.next)
-		view_row(rq, &(struct row){ .sum = sum, .database = sum->db });
+		view_row(rq, &(struct row){ .sum = sum, .database = sum->db,
+		                            .user = site_user(w->site, sum->user) });
 }
 
 const struct view view_pools = VIEW(pools_columns, pools_home);
@@ -238,28 +240,73 @@ const struct view view_databases = VIEW(databases_columns, databases_home);
 
 /* --- USERS --- */
 
+/* What the role's entry in [users] says; NULL where it says nothing. */
+static int64_t said(const struct row *row, size_t offset)
+{
+	return row->user != NULL ? *(const int64_t *)((const char *)row->user + offset) : USER_UNSET;
+}
+
+static void get_user_number(struct cell *out, const struct row *row, size_t offset)
+{
+	out->text = NULL;
+	if (said(row, offset) != USER_UNSET)
+		cell_int(out, said(row, offset));
+}
+
+static void get_user_pool_size(struct cell *out, const struct row *row)
+{
+	get_user_number(out, row, offsetof(struct user, pool_size));
+}
+
+static void get_user_reserve(struct cell *out, const struct row *row)
+{
+	get_user_number(out, row, offsetof(struct user, reserve_pool_size));
+}
+
+static void get_user_mode(struct cell *out, const struct row *row)
+{
+	int64_t mode = said(row, offsetof(struct user, pool_mode));
+
+	out->text = mode != USER_UNSET ? mode_word(mode) : NULL;
+}
+
 static const struct column users_columns[] = {
-	{ "name", TYPE_TEXT, get_user },
-	{ "pool_size", TYPE_INT4, get_null },
-	{ "reserve_pool_size", TYPE_INT4, get_null },
-	{ "pool_mode", TYPE_TEXT, get_null },
+	{ "name", TYPE_TEXT, get_name },
+	{ "pool_size", TYPE_INT4, get_user_pool_size },
+	{ "reserve_pool_size", TYPE_INT4, get_user_reserve },
+	{ "pool_mode", TYPE_TEXT, get_user_mode },
 	{ "max_user_connections", TYPE_INT4, get_zero },
 	{ "current_connections", TYPE_INT4, get_current_connections },
 	{ "max_user_client_connections", TYPE_INT4, get_zero },
 	{ "current_client_connections", TYPE_INT4, get_current_clients },
 };
 
+static const struct sum *sum_of_user(const struct sums *sums, const char *user)
+{
+	const struct sum *sum = sums->by_key;
+
+	while (sum != NULL && strcmp(sum->user, user) != 0)
+		sum = sum->hh.next;
+	return sum;
+}
+
+/* The entries of the file, then the roles that use pools without one. */
 static void users_home(struct request *rq, struct worker *w)
 {
 	struct sums *sums = rq->sums != NULL ? sums_group(rq->sums, SUMS_BY_USER) : NULL;
+	const struct user *u;
+	const struct sum *sum;
 
-	(void)w;
 	rq->result.no_memory = rq->result.no_memory || sums == NULL;
 	if (sums == NULL)
 		return;
 	sums_sort(sums);
-	for (const struct sum *sum = sums->by_key; sum != NULL; sum = sum->hh.next)
-		view_row(rq, &(struct row){ .sum = sum });
+	for (u = w->site->users; u != NULL; u = u->hh.next)
+		view_row(rq, &(struct row){ .name = u->name, .user = u,
+		                            .sum = sum_of_user(sums, u->name) });
+	for (sum = sums->by_key; sum != NULL; sum = sum->hh.next)
+		if (site_user(w->site, sum->user) == NULL)
+			view_row(rq, &(struct row){ .name = sum->user, .sum = sum });
 	sums_free(sums);
 }
 

@@ -239,6 +239,13 @@ static enum err set_string(struct settings *s, const struct setting *row, const 
 	return ERR_OK;
 }
 
+enum err settings_number(const struct setting *row, const char *value, int64_t *out,
+                         struct errbuf *why)
+{
+	return row->type == SETTING_ENUM ? parse_choice(row, value, out, why)
+	                                 : parse_number(row, value, out, why);
+}
+
 enum err settings_set(struct settings *s, const struct setting *row, const char *value,
                       struct errbuf *why)
 {
@@ -247,11 +254,7 @@ enum err settings_set(struct settings *s, const struct setting *row, const char 
 
 	if (row->type == SETTING_STRING)
 		return set_string(s, row, value, why);
-	if (row->type == SETTING_ENUM)
-		rc = parse_choice(row, value, &n, why);
-	else
-		rc = parse_number(row, value, &n, why);
-	if (rc != ERR_OK)
+	if ((rc = settings_number(row, value, &n, why)) != ERR_OK)
 		return rc;
 	if (row->type == SETTING_BOOL)
 		*(bool *)field_of(s, row) = n != 0;

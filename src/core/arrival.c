@@ -46,7 +46,7 @@ static void enter_pool(struct session *s, struct database *db)
 		return;
 	}
 	s->pool = p;
-	s->mode = (uint8_t)db->pool_mode;
+	s->mode = (uint8_t)p->terms.pool_mode;
 	p->sessions++;
 	if (pool_knows_greeting(p))
 		session_greet(s);

@@ -6,36 +6,10 @@
 #include <libpq-fe.h>
 
 #include "pgseal/base/bytes.h"
+#include "pgseal/core/pairs.h"
 #include "pgseal/loop/login.h"
 
 #define DATABASE_KEYWORDS_MAX 80
-
-/* ---- the text: libpq's key = value with its quoting, or a URI first ---- */
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* One value at *p into out (same size as the text): 'quoted' or bare, backslash escapes. */
-static bool take_value(const char **p, char *out)
-{
-	const char *s = *p;
-	bool quoted = *s == '\'';
-
-	if (quoted)
-		s++;
-	while (*s != '\0' && (quoted ? *s != '\'' : !is_blank(*s))) {
-		if (*s == '\\' && s[1] != '\0')
-			s++;
-		*out++ = *s++;
-	}
-	*out = '\0';
-	if (quoted && *s++ != '\'')
-		return false;
-	*p = s;
-	return true;
-}
 
 struct parse {
 	struct database *db;
@@ -161,44 +135,24 @@ static void take_uri(struct parse *ps, const char *uri)
 	PQconninfoFree(opts);
 }
 
-static bool is_uri(const char *p)
-{
-	return strncmp(p, "postgresql://", 13) == 0 || strncmp(p, "postgres://", 11) == 0;
-}
-
 static void parse_text(struct parse *ps, const char *p, char *key, char *value)
 {
-	size_t n;
+	const char *why;
 
 	for (;;) {
-		while (is_blank(*p))
-			p++;
-		if (*p == '\0')
-			return;
-		if (is_uri(p)) {
-			if (!take_value(&p, value))
-				refuse(ps, "connection URI", "unbalanced quote");
+		switch (pairs_take(&p, key, value, &why)) {
+		case PAIRS_PAIR:
+			set_key(ps, key, value);
+			break;
+		case PAIRS_URI:
 			take_uri(ps, value);
-			continue;
-		}
-		n = strcspn(p, "= \t\n\r");
-		memcpy(key, p, n);
-		key[n] = '\0';
-		p += n;
-		while (is_blank(*p))
-			p++;
-		if (*p != '=' || n == 0) {
-			refuse(ps, key, "key=value is needed; quote values with blanks as 'a b'");
+			break;
+		case PAIRS_BAD:
+			refuse(ps, key, why);
+			return;
+		case PAIRS_END:
 			return;
 		}
-		do
-			p++;
-		while (is_blank(*p));
-		if (!take_value(&p, value)) {
-			refuse(ps, key, "the closing ' is missing");
-			return;
-		}
-		set_key(ps, key, value);
 	}
 }
 

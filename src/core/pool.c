@@ -24,6 +24,13 @@ static struct route_mark *mark_of(const struct pool *p)
 static void wait_due(void *arg);
 static void sweep_due(void *arg);
 
+/* What the site in force says about this role on this database. */
+static void come_to_terms(struct pool *p)
+{
+	terms_agree(&p->terms, site_user(p->worker->site, route_role(p->route)), p->db);
+	route_set_limit(p->route, (int)p->terms.pool_size);
+}
+
 struct pool *pool_get(struct worker *w, struct route *route, struct database *db)
 {
 	struct pool *p = NULL;
@@ -47,7 +54,7 @@ struct pool *pool_get(struct worker *w, struct route *route, struct database *db
 	}
 	p->route = route_hold(route);
 	p->db = database_hold(db);
-	route_set_limit(route, (int)db->pool_size);
+	come_to_terms(p);
 	HASH_ADD_PTR(w->pools, route, p);
 	return p;
 }
@@ -92,7 +99,7 @@ static void mark_waiting(struct pool *p)
 
 static usec_t wait_limit(const struct pool *p)
 {
-	return p->db->query_wait_timeout;
+	return p->terms.query_wait_timeout;
 }
 
 static void enqueue(struct pool *p, struct session *s)
@@ -339,7 +346,9 @@ void pool_follow(struct pool *p, struct database *db)
 	database_hold(db);
 	database_release(p->db);
 	p->db = db;
-	route_set_limit(p->route, (int)db->pool_size);
+	come_to_terms(p);
+	if (p->waiting > 0)
+		timer_set(p->wait_timer, 0); /* it is armed for the old limit, if at all */
 	plan_sweep(p, timer_set);
 	pool_look_again(p);
 }

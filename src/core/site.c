@@ -76,6 +76,22 @@ static void read_database(struct build *b, const struct ini_entry *e)
 		site->fallback = db;
 }
 
+static void read_user(struct build *b, const struct ini_entry *e)
+{
+	struct user *u = site_user(b->site, e->key);
+
+	if (u != NULL) {
+		report_error(b->rep, e->at, "user \"%s\" is there already, on line %d", e->key,
+		             u->at.line);
+	} else if (strcmp(e->key, "*") == 0) {
+		report_error(b->rep, e->at,
+		             "user \"*\": there is no entry for all others; set it in [pgseal] or "
+		             "[databases]");
+	} else if ((u = user_parse(e->key, e->value, e->at, b->rep)) != NULL) {
+		HASH_ADD_KEYPTR(hh, b->site->users, u->name, strlen(u->name), u);
+	}
+}
+
 /* Sections in the order in which they must be read: settings are defaults for the rest. */
 static const struct {
 	const char *name, *alias;
@@ -83,6 +99,7 @@ static const struct {
 } sections[] = {
 	{ "pgseal", "pgbouncer", read_setting },
 	{ "databases", "databases", read_database },
+	{ "users", "users", read_user },
 	{ "identities", "identities", read_identity },
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
@@ -120,8 +137,8 @@ static void read_entries(struct build *b, const struct ini *ini)
 			             e->key);
 		else
 			report_error(b->rep, e->at,
-			             "unknown section [%s]; there are [pgseal], [databases] and "
-			             "[identities]",
+			             "unknown section [%s]; there are [pgseal], [databases], "
+			             "[users] and [identities]",
 			             unknown);
 	}
 }
@@ -216,10 +233,15 @@ struct site *site_hold(struct site *site)
 
 void site_release(struct site *site)
 {
+	struct user *u, *next;
 	size_t i;
 
 	if (site == NULL || atomic_fetch_sub_explicit(&site->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	HASH_ITER(hh, site->users, u, next) {
+		HASH_DELETE(hh, site->users, u);
+		user_release(u);
+	}
 	for (i = 0; i < site->database_count; i++)
 		database_release(site->databases[i]);
 	free(site->databases);
@@ -277,6 +299,14 @@ struct database *site_database(const struct site *site, const char *name)
 		    strcmp(site->databases[i]->name, name) == 0)
 			return site->databases[i];
 	return site->fallback;
+}
+
+struct user *site_user(const struct site *site, const char *role)
+{
+	struct user *u = NULL;
+
+	HASH_FIND_STR(site->users, role, u);
+	return u;
 }
 
 bool site_list_has(const char *list, const char *name)

@@ -75,8 +75,8 @@ static void follow_site(void *owner, struct site *site)
 	w->site = site;
 	HASH_ITER(hh, w->pools, p, next) {
 		/* One that is gone from the file keeps serving the sessions it has. */
-		if ((db = site_database(w->site, route_database(p->route))) != NULL)
-			pool_follow(p, db);
+		db = site_database(w->site, route_database(p->route));
+		pool_follow(p, db != NULL ? db : p->db);
 	}
 }
 

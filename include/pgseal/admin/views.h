@@ -38,6 +38,7 @@ struct row {
 	const union peer_addr *peer, *local;
 	const struct sum *sum;
 	const struct database *database;
+	const struct user *user;
 	const struct setting *setting;
 	const struct identity_rule_view *rule;
 	const struct tls_file *file;

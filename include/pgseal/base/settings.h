@@ -114,6 +114,10 @@ void settings_fini(struct settings *s);
  * the old value stays. */
 enum err settings_set(struct settings *s, const struct setting *row, const char *value,
                       struct errbuf *why) MUST_CHECK;
+/* The same for values of other sections, whose rows need no offset: the number that a value stands for. Not
+ * for SETTING_STRING. ERR_SYNTAX, ERR_RANGE. */
+enum err settings_number(const struct setting *row, const char *value, int64_t *out,
+                         struct errbuf *why) MUST_CHECK;
 /* Current value as SHOW CONFIG prints it, into out (cut if need be); returns out. */
 const char *settings_text(const struct settings *s, const struct setting *row, char *out,
                           size_t size);

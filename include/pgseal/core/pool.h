@@ -7,6 +7,7 @@
 
 #include "pgseal/core/server.h"
 #include "pgseal/core/session.h"
+#include "pgseal/core/user.h"
 
 TAILQ_HEAD(server_list, server);
 TAILQ_HEAD(session_queue, session);
@@ -31,6 +32,7 @@ struct pool {
 	struct worker *worker;
 	struct route *route;          /* a reference; the key */
 	struct database *db;          /* a reference; changes with a reload */
+	struct terms terms;           /* what holds here; so do these */
 	struct server_list servers[SERVER_STATES];
 	unsigned server_count[SERVER_STATES];
 	struct session_queue waiters; /* oldest first */

@@ -11,6 +11,7 @@
 #include "pgseal/base/report.h"
 #include "pgseal/base/settings.h"
 #include "pgseal/core/database.h"
+#include "pgseal/core/user.h"
 #include "pgseal/tls/context.h"
 #include "pgseal/tls/identity.h"
 
@@ -23,6 +24,7 @@ struct site {
 	struct database **databases; /* in file order, the fallback among them */
 	size_t database_count;
 	struct database *fallback;   /* the "*" entry, or NULL; borrowed from databases */
+	struct user *users;          /* uthash by name, in file order */
 	struct tls_files tls_files;
 };
 
@@ -38,6 +40,8 @@ enum err site_post(struct mailbox *mb, struct site *site,
 
 /* The entry of that name, or the fallback, or NULL. Borrowed from the site. */
 struct database *site_database(const struct site *site, const char *name);
+/* The entry of [users] for a role, or NULL. Borrowed from the site. */
+struct user *site_user(const struct site *site, const char *role);
 /* Is that database the console? No entry may have such a name. */
 bool site_is_console(const char *name);
 /* Is name in a comma-separated list, case ignored (parameter names)? */
