@@ -340,7 +340,8 @@ static enum err make_crew(struct process *p)
 	c->worker_drained = worker_drained;
 	if ((rc = mailbox_create(p, &c->control)) != ERR_OK ||
 	    (rc = loop_add_mailbox(p->loop, c->control)) != ERR_OK ||
-	    (rc = routes_create(workers, &c->routes)) != ERR_OK)
+	    (rc = routes_create(workers, &c->routes)) != ERR_OK ||
+	    (rc = quotas_create(workers, &c->quotas)) != ERR_OK)
 		return rc;
 	for (; rc == ERR_OK && c->worker_count < workers; c->worker_count += rc == ERR_OK)
 		rc = worker_create(c, c->worker_count, p->site, &c->workers[c->worker_count]);
@@ -389,6 +390,7 @@ static void end_crew(struct process *p)
 		worker_free(c->workers[i]);
 	mailbox_free(c->control);
 	routes_free(c->routes);
+	quotas_free(c->quotas);
 }
 
 /* ---- from start to end ---- */

@@ -176,6 +176,16 @@ static void get_rule_console(struct cell *out, const struct row *row)
 	out->text = words[row->rule->console];
 }
 
+static void get_rule_max_clients(struct cell *out, const struct row *row)
+{
+	cell_int(out, row->rule->max_clients);
+}
+
+static void get_rule_max_active(struct cell *out, const struct row *row)
+{
+	cell_int(out, row->rule->max_active);
+}
+
 static const struct column identities_columns[] = {
 	{ "label", TYPE_TEXT, get_rule_label },
 	{ "type", TYPE_TEXT, get_rule_type },
@@ -183,6 +193,8 @@ static const struct column identities_columns[] = {
 	{ "roles", TYPE_TEXT, get_rule_roles },
 	{ "databases", TYPE_TEXT, get_rule_databases },
 	{ "console", TYPE_TEXT, get_rule_console },
+	{ "max_clients", TYPE_INT4, get_rule_max_clients },
+	{ "max_active", TYPE_INT4, get_rule_max_active },
 };
 
 static void identities_home(struct request *rq, struct worker *w)

@@ -154,6 +154,16 @@ static void get_pool_size(struct cell *out, const struct row *row)
 	cell_int(out, row->database != NULL ? row->database->pool_size : 0);
 }
 
+#define DATABASE_NUMBER(field)                                                            \
+	static void get_##field(struct cell *out, const struct row *row)                  \
+	{                                                                                 \
+		cell_int(out, row->database != NULL ? row->database->field : 0);          \
+	}
+DATABASE_NUMBER(min_pool_size)
+DATABASE_NUMBER(reserve_pool_size)
+DATABASE_NUMBER(max_db_connections)
+DATABASE_NUMBER(max_db_client_connections)
+
 static void get_server_lifetime(struct cell *out, const struct row *row)
 {
 	cell_int(out, row->database != NULL ? row->database->server_lifetime / USEC_PER_SEC : 0);
@@ -175,14 +185,14 @@ static const struct column databases_columns[] = {
 	{ "database", TYPE_TEXT, get_dbname },
 	{ "force_user", TYPE_TEXT, get_force_user },
 	{ "pool_size", TYPE_INT4, get_pool_size },
-	{ "min_pool_size", TYPE_INT4, get_zero },
-	{ "reserve_pool_size", TYPE_INT4, get_zero },
+	{ "min_pool_size", TYPE_INT4, get_min_pool_size },
+	{ "reserve_pool_size", TYPE_INT4, get_reserve_pool_size },
 	{ "server_lifetime", TYPE_INT4, get_server_lifetime },
 	{ "pool_mode", TYPE_TEXT, get_pool_mode },
 	{ "load_balance_hosts", TYPE_TEXT, get_load_balance_hosts },
-	{ "max_connections", TYPE_INT4, get_zero },
+	{ "max_connections", TYPE_INT4, get_max_db_connections },
 	{ "current_connections", TYPE_INT4, get_current_connections },
-	{ "max_client_connections", TYPE_INT4, get_zero },
+	{ "max_client_connections", TYPE_INT4, get_max_db_client_connections },
 	{ "current_client_connections", TYPE_INT4, get_current_clients },
 	{ "paused", TYPE_INT4, get_paused },
 	{ "disabled", TYPE_INT4, get_zero },
@@ -270,14 +280,26 @@ static void get_user_mode(struct cell *out, const struct row *row)
 	out->text = mode != USER_UNSET ? mode_word(mode) : NULL;
 }
 
+static void get_user_servers_limit(struct cell *out, const struct row *row)
+{
+	cell_int(out, USER_SAYS(row->user, max_user_connections,
+	                        row->site->settings.max_user_connections));
+}
+
+static void get_user_clients_limit(struct cell *out, const struct row *row)
+{
+	cell_int(out, USER_SAYS(row->user, max_user_client_connections,
+	                        row->site->settings.max_user_client_connections));
+}
+
 static const struct column users_columns[] = {
 	{ "name", TYPE_TEXT, get_name },
 	{ "pool_size", TYPE_INT4, get_user_pool_size },
 	{ "reserve_pool_size", TYPE_INT4, get_user_reserve },
 	{ "pool_mode", TYPE_TEXT, get_user_mode },
-	{ "max_user_connections", TYPE_INT4, get_zero },
+	{ "max_user_connections", TYPE_INT4, get_user_servers_limit },
 	{ "current_connections", TYPE_INT4, get_current_connections },
-	{ "max_user_client_connections", TYPE_INT4, get_zero },
+	{ "max_user_client_connections", TYPE_INT4, get_user_clients_limit },
 	{ "current_client_connections", TYPE_INT4, get_current_clients },
 };
 
@@ -302,11 +324,12 @@ static void users_home(struct request *rq, struct worker *w)
 		return;
 	sums_sort(sums);
 	for (u = w->site->users; u != NULL; u = u->hh.next)
-		view_row(rq, &(struct row){ .name = u->name, .user = u,
+		view_row(rq, &(struct row){ .name = u->name, .user = u, .site = w->site,
 		                            .sum = sum_of_user(sums, u->name) });
 	for (sum = sums->by_key; sum != NULL; sum = sum->hh.next)
 		if (site_user(w->site, sum->user) == NULL)
-			view_row(rq, &(struct row){ .name = sum->user, .sum = sum });
+			view_row(rq, &(struct row){ .name = sum->user, .site = w->site,
+			                            .sum = sum });
 	sums_free(sums);
 }
 

@@ -105,8 +105,64 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 	return ERR_OK;
 }
 
+/* Whose clients it counts among, and how many these may be. */
+struct seat {
+	enum quota_kind kind;
+	const char *what, *name;
+	int64_t limit; /* 0: none */
+	const char *setting;
+};
+
+/* A seat among the clients of something. ERR_OK, or it has been told. */
+static enum err take_seat(struct visitor *v, size_t i, const struct seat *seat)
+{
+	struct quota *q = quota_get(v->gate->crew->quotas, seat->kind, seat->name);
+	char message[160];
+
+	if (q == NULL) {
+		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		return ERR_NO_MEMORY;
+	}
+	if (quota_take(q, seat->limit)) {
+		v->s->seats[i] = q;
+		return ERR_OK;
+	}
+	quota_release(q);
+	snprintf(message, sizeof(message), "too many connections for %s \"%s\"", seat->what,
+	         seat->name);
+	visitor_refuse(v, SQLSTATE_TOO_MANY_CONNECTIONS, message, seat->setting);
+	return ERR_LIMIT;
+}
+
+static enum err take_seats(struct visitor *v, const struct startup *st)
+{
+	const struct identity *id = v->s->identity;
+	const struct database *db = site_database(v->site, st->database);
+	const struct user *user = site_user(v->site, st->user);
+	size_t i;
+	const struct seat seats[SESSION_SEATS] = {
+		{ QUOTA_DATABASE_CLIENTS, "database", st->database, db->max_db_client_connections,
+		  "max_db_client_connections" },
+		{ QUOTA_ROLE_CLIENTS, "role", st->user,
+		  USER_SAYS(user, max_user_client_connections,
+		            v->site->settings.max_user_client_connections),
+		  "max_user_client_connections" },
+		{ QUOTA_IDENTITY_CLIENTS, "identity", id->label, id->max_clients, "max_clients" },
+	};
+
+	for (i = 0; i < SESSION_SEATS; i++) {
+		enum err rc = take_seat(v, i, &seats[i]);
+
+		if (rc != ERR_OK) {
+			session_leave_seats(v->s);
+			return rc;
+		}
+	}
+	return ERR_OK;
+}
+
 /* Count it in. The console always has room: it is how one looks after a full pool. */
-static enum err make_place(struct visitor *v)
+static enum err make_place(struct visitor *v, const struct startup *st)
 {
 	struct crew *crew = v->gate->crew;
 
@@ -114,6 +170,10 @@ static enum err make_place(struct visitor *v)
 		atomic_fetch_sub(&crew->clients, 1);
 		visitor_refuse(v, SQLSTATE_TOO_MANY_CONNECTIONS, "sorry, too many clients already",
 		               "max_client_conn");
+		return ERR_LIMIT;
+	}
+	if (take_seats(v, st) != ERR_OK) {
+		atomic_fetch_sub(&crew->clients, 1);
 		return ERR_LIMIT;
 	}
 	v->s->counted = true;
@@ -146,7 +206,12 @@ static enum err furnish(struct visitor *v, const struct startup *st)
 	if (site_is_console(st->database))
 		return ERR_OK;
 	s->route = route_get(v->gate->crew->routes, st->database, st->user);
-	return s->route != NULL ? ERR_OK : ERR_NO_MEMORY;
+	if (s->route == NULL)
+		return ERR_NO_MEMORY;
+	if (s->identity->max_active == 0)
+		return ERR_OK;
+	s->active = quota_get(v->gate->crew->quotas, QUOTA_IDENTITY_ACTIVE, s->identity->label);
+	return s->active != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /* The session leaves the gate: nothing of it may be touched behind this. */
@@ -172,7 +237,7 @@ static void admit(struct visitor *v, struct startup *st)
 	}
 	if (authorise(v, st, v->s->identity) != ERR_OK)
 		return;
-	if (!site_is_console(st->database) && make_place(v) != ERR_OK)
+	if (!site_is_console(st->database) && make_place(v, st) != ERR_OK)
 		return;
 	if (furnish(v, st) != ERR_OK) {
 		if (v->s->counted)

@@ -47,7 +47,7 @@ static void enter_pool(struct session *s, struct database *db)
 	}
 	s->pool = p;
 	s->mode = (uint8_t)p->terms.pool_mode;
-	p->sessions++;
+	pool_count_session(p, 1);
 	if (pool_knows_greeting(p))
 		session_greet(s);
 	else

@@ -47,6 +47,17 @@ static enum err own_pool_size(struct database *db, const char *value)
 	return parse_int(value, 1, 100000, &db->pool_size);
 }
 
+#define DEFINE_OWN_NUMBER(field)                                                    \
+	static enum err own_##field(struct database *db, const char *value)        \
+	{                                                                          \
+		return parse_int(value, 0, OWN_NUMBER_MAX, &db->field);            \
+	}
+#define OWN_NUMBER_MAX 1000000
+DEFINE_OWN_NUMBER(min_pool_size)
+DEFINE_OWN_NUMBER(reserve_pool_size)
+DEFINE_OWN_NUMBER(max_db_connections)
+DEFINE_OWN_NUMBER(max_db_client_connections)
+
 static enum err own_pool_mode(struct database *db, const char *value)
 {
 	if (strcmp(value, "transaction") == 0)
@@ -68,12 +79,18 @@ static enum err own_wait(struct database *db, const char *value)
 	return parse_duration(value, &db->query_wait_timeout);
 }
 
+#define NUMBER_REMEDY "a whole number from 0 to 1000000 is needed"
 static const struct own_key {
 	const char *key;
 	enum err (*set)(struct database *db, const char *value);
 	const char *remedy;
 } own_keys[] = {
 	{ "pool_size", own_pool_size, "a whole number from 1 to 100000 is needed" },
+	{ "min_pool_size", own_min_pool_size, NUMBER_REMEDY },
+	{ "reserve_pool_size", own_reserve_pool_size, NUMBER_REMEDY },
+	{ "reserve_pool", own_reserve_pool_size, NUMBER_REMEDY },
+	{ "max_db_connections", own_max_db_connections, NUMBER_REMEDY },
+	{ "max_db_client_connections", own_max_db_client_connections, NUMBER_REMEDY },
 	{ "pool_mode", own_pool_mode, "use transaction or session" },
 	{ "server_lifetime", own_lifetime, "an interval such as 1h or 3600 is needed" },
 	{ "query_wait_timeout", own_wait, "an interval such as 120s is needed" },
@@ -197,6 +214,10 @@ struct database *database_parse(const char *name, const char *value, struct plac
 		db->keywords = calloc(DATABASE_KEYWORDS_MAX + 1, sizeof(char *));
 		db->values = calloc(DATABASE_KEYWORDS_MAX + 1, sizeof(char *));
 		db->pool_size = settings->default_pool_size;
+		db->min_pool_size = settings->min_pool_size;
+		db->reserve_pool_size = settings->reserve_pool_size;
+		db->max_db_connections = settings->max_db_connections;
+		db->max_db_client_connections = settings->max_db_client_connections;
 		db->pool_mode = (enum pool_mode)settings->pool_mode;
 		db->server_lifetime = settings->server_lifetime;
 		db->query_wait_timeout = settings->query_wait_timeout;

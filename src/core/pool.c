@@ -24,11 +24,14 @@ static struct route_mark *mark_of(const struct pool *p)
 static void wait_due(void *arg);
 static void sweep_due(void *arg);
 
-/* What the site in force says about this role on this database. */
-static void come_to_terms(struct pool *p)
+/* What the site in force says about this role on this database. Without memory the limits stay. */
+static enum err come_to_terms(struct pool *p)
 {
-	terms_agree(&p->terms, site_user(p->worker->site, route_role(p->route)), p->db);
-	route_set_limit(p->route, (int)p->terms.pool_size);
+	const struct site *site = p->worker->site;
+
+	terms_agree(&p->terms, site_user(site, route_role(p->route)), p->db);
+	pool_starve(p, NULL);
+	return permit_plan_make(&p->plan, p->worker->crew->quotas, site, p->db, p->route);
 }
 
 struct pool *pool_get(struct worker *w, struct route *route, struct database *db)
@@ -43,18 +46,22 @@ struct pool *pool_get(struct worker *w, struct route *route, struct database *db
 	for (state = 0; state < SERVER_STATES; state++)
 		TAILQ_INIT(&p->servers[state]);
 	TAILQ_INIT(&p->waiters);
+	TAILQ_INIT(&p->throttled);
 	p->paused = w->paused || paused_has(&w->paused_databases, route_database(route));
+	p->route = route;
+	p->db = db;
 	if (timer_create_in(w->loop, wait_due, p, &p->wait_timer) != ERR_OK ||
 	    timer_create_in(w->loop, pool_retry_due, p, &p->retry_timer) != ERR_OK ||
-	    timer_create_in(w->loop, sweep_due, p, &p->sweep_timer) != ERR_OK) {
+	    timer_create_in(w->loop, sweep_due, p, &p->sweep_timer) != ERR_OK ||
+	    come_to_terms(p) != ERR_OK) {
 		timer_free(p->wait_timer);
 		timer_free(p->retry_timer);
+		timer_free(p->sweep_timer);
 		free(p);
 		return NULL;
 	}
-	p->route = route_hold(route);
-	p->db = database_hold(db);
-	come_to_terms(p);
+	route_hold(route);
+	database_hold(db);
 	HASH_ADD_PTR(w->pools, route, p);
 	return p;
 }
@@ -67,6 +74,7 @@ void pool_free(struct pool *p)
 	timer_free(p->retry_timer);
 	timer_free(p->sweep_timer);
 	database_release(p->db);
+	permit_plan_fini(&p->plan);
 	route_release(p->route);
 	free(p);
 }
@@ -89,36 +97,72 @@ void pool_drop_unused(struct pool *p)
 
 /* ---- the queue ---- */
 
-/* Let the other workers know since when our first waiter waits. */
-static void mark_waiting(struct pool *p)
-{
-	struct session *first = TAILQ_FIRST(&p->waiters);
-
-	atomic_store(&mark_of(p)->oldest_wait, first != NULL ? first->since : 0);
-}
-
 static usec_t wait_limit(const struct pool *p)
 {
 	return p->terms.query_wait_timeout;
 }
 
-static void enqueue(struct pool *p, struct session *s)
+/* When something is next due for the one that waits longest: the end of its wait, or the reserve. */
+static usec_t next_due(const struct pool *p, const struct session *first, usec_t now)
 {
-	session_set_state(s, s->wanted == NULL ? SESSION_GREETING : SESSION_WAITING);
-	TAILQ_INSERT_TAIL(&p->waiters, s, wait_link);
-	if (p->waiting++ == 0)
+	usec_t limit = wait_limit(p), reserve = p->plan.reserve_timeout;
+	usec_t due = limit > 0 ? first->since + limit : 0;
+
+	if (p->plan.reserve > 0 && first->since + reserve > now &&
+	    (due == 0 || first->since + reserve < due))
+		due = first->since + reserve;
+	return due;
+}
+
+static void plan_wait(struct pool *p, const struct session *first,
+                      void (*set)(struct timer *t, usec_t delay))
+{
+	usec_t now = now_of(p), due = first != NULL ? next_due(p, first, now) : 0;
+
+	if (due > 0)
+		set(p->wait_timer, due > now ? due - now : 0);
+}
+
+/* Our first waiter is another one, or none: let the other workers know since when it waits. */
+static void mark_waiting(struct pool *p)
+{
+	struct session *first = TAILQ_FIRST(&p->waiters);
+
+	atomic_store(&mark_of(p)->oldest_wait, first != NULL ? first->since : 0);
+	if (p->starved != NULL)
+		pool_starve(p, first != NULL ? p->starved : NULL);
+	if (p->plan.reserve > 0)
+		plan_wait(p, first, timer_set);
+}
+
+/* By age: one that was throttled before may be older than those who wait already. */
+void pool_enqueue(struct pool *p, struct session *s)
+{
+	struct session *last = TAILQ_LAST(&p->waiters, session_queue);
+
+	while (last != NULL && last->since > s->since)
+		last = TAILQ_PREV(last, session_queue, wait_link);
+	if (last != NULL)
+		TAILQ_INSERT_AFTER(&p->waiters, last, s, wait_link);
+	else
+		TAILQ_INSERT_HEAD(&p->waiters, s, wait_link);
+	p->waiting++;
+	if (last == NULL)
 		mark_waiting(p);
-	if (wait_limit(p) > 0)
-		timer_set_once(p->wait_timer, wait_limit(p));
+	plan_wait(p, s, timer_set_once);
 }
 
 void pool_forget(struct pool *p, struct session *s)
 {
 	bool first = TAILQ_FIRST(&p->waiters) == s;
 
+	p->stats.wait_time += (uint64_t)(now_of(p) - s->since);
+	if (s->throttled) {
+		pool_unthrottle(p, s);
+		return;
+	}
 	TAILQ_REMOVE(&p->waiters, s, wait_link);
 	p->waiting--;
-	p->stats.wait_time += (uint64_t)(now_of(p) - s->since);
 	if (first)
 		mark_waiting(p);
 }
@@ -131,6 +175,18 @@ static bool any_pinned(const struct pool *p)
 		if (srv->pinned)
 			return true;
 	return false;
+}
+
+static const char *why_busy(const struct pool *p, const struct session *s)
+{
+	if (s->throttled)
+		return "As many sessions of the identity as max_active allows were busy.";
+	if (p->starved != NULL)
+		return pool_starved_words(p);
+	if (any_pinned(p))
+		return "All servers of the pool were busy; sessions with named prepared "
+		       "statements keep theirs.";
+	return "All servers of the pool were busy.";
 }
 
 /* Why there is no server, for a client that waited in vain. */
@@ -147,22 +203,27 @@ static void give_up(struct pool *p, struct session *s)
 			f->sqlstate[0] != '\0' ? f->sqlstate : SQLSTATE_CONNECTION_FAILURE,
 			f->message, "The server could not be reached within query_wait_timeout.");
 	else
-		session_close(s, CLOSE_WAIT,
-		              any_pinned(p) ? "All servers of the pool were busy; sessions with named "
-		                              "prepared statements keep theirs."
-		                            : "All servers of the pool were busy.");
+		session_close(s, CLOSE_WAIT, why_busy(p, s));
+}
+
+/* All of this list who have waited too long. */
+static void expire(struct pool *p, struct session_queue *list)
+{
+	usec_t limit = wait_limit(p);
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(list)) != NULL && limit > 0 && now_of(p) - s->since >= limit)
+		give_up(p, s);
+	plan_wait(p, s, timer_set_once);
 }
 
 static void wait_due(void *arg)
 {
 	struct pool *p = arg;
-	usec_t limit = wait_limit(p), now = now_of(p);
-	struct session *s;
 
-	while ((s = TAILQ_FIRST(&p->waiters)) != NULL && limit > 0 && now - s->since >= limit)
-		give_up(p, s);
-	if (s != NULL && limit > 0)
-		timer_set(p->wait_timer, s->since + limit - now);
+	expire(p, &p->waiters);
+	expire(p, &p->throttled);
+	pool_seek(p); /* the reserve may be due */
 }
 
 /* ---- lending ---- */
@@ -174,7 +235,8 @@ static struct server *take_idle(struct pool *p)
 
 void pool_wait(struct pool *p, struct session *s)
 {
-	enqueue(p, s);
+	session_set_state(s, s->wanted == NULL ? SESSION_GREETING : SESSION_WAITING);
+	pool_enqueue(p, s);
 	/* What was refused a moment ago is refused at once: no login for each who asks. */
 	if (p->permanent && pool_resting(p) && route_servers(p->route) == 0)
 		pool_refuse_all(p);
@@ -184,20 +246,26 @@ void pool_wait(struct pool *p, struct session *s)
 
 struct server *pool_acquire(struct pool *p, struct session *s)
 {
-	struct server *srv = take_idle(p);
+	struct server *srv;
 
-	if (srv != NULL)
+	if (!pool_charge(p, s)) {
+		plan_wait(p, s, timer_set_once);
+		return NULL;
+	}
+	if ((srv = take_idle(p)) != NULL)
 		return srv;
 	pool_wait(p, s);
 	return NULL;
 }
+
+#define KEPT_LOOK_US (10 * USEC_PER_SEC)
 
 static bool worn_out(const struct pool *p, const struct server *srv)
 {
 	usec_t life = p->db->server_lifetime;
 
 	/* A lifetime of nothing means one use. */
-	return srv->stale != NULL || p->worker->draining || route_over_limit(p->route) ||
+	return srv->stale != NULL || p->worker->draining || pool_over_size(p) ||
 	       (life > 0 ? now_of(p) - srv->born >= life : srv->used);
 }
 
@@ -214,8 +282,9 @@ static void plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay
 		if (life > 0 && ((due = srv->born + life) < next || next == 0))
 			next = due;
 	}
+	/* What is due already stays for min_pool_size: until that changes, a look now and then. */
 	if (next != 0)
-		set(p->sweep_timer, next > now ? next - now : 0);
+		set(p->sweep_timer, next > now ? next - now : KEPT_LOOK_US);
 }
 
 static void sweep_due(void *arg)
@@ -228,7 +297,7 @@ static void sweep_due(void *arg)
 		next = TAILQ_NEXT(srv, link);
 		if (worn_out(p, srv))
 			server_close(srv, "server_lifetime");
-		else if (idle > 0 && now_of(p) - srv->since >= idle)
+		else if (idle > 0 && now_of(p) - srv->since >= idle && !pool_keeps(p))
 			server_close(srv, "server_idle_timeout");
 	}
 	plan_sweep(p, timer_set);
@@ -298,6 +367,8 @@ void pool_release(struct pool *p, struct server *srv)
 	}
 	/* Its mark must say idle before the others' marks are read: see route.h. */
 	server_set_state(srv, SERVER_IDLE);
+	if (pool_makes_room(p, srv))
+		return;
 	deal(p);
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
 		plan_sweep(p, timer_set_once);
@@ -346,7 +417,8 @@ void pool_follow(struct pool *p, struct database *db)
 	database_hold(db);
 	database_release(p->db);
 	p->db = db;
-	come_to_terms(p);
+	if (come_to_terms(p) != ERR_OK)
+		log_error(LOG_POOL, 0, "limits not changed: reason=\"out of memory\"");
 	if (p->waiting > 0)
 		timer_set(p->wait_timer, 0); /* it is armed for the old limit, if at all */
 	plan_sweep(p, timer_set);
@@ -362,7 +434,9 @@ void pool_reconnect(struct pool *p, const char *why)
 void pool_pause(struct pool *p, bool paused)
 {
 	p->paused = paused;
-	if (!paused)
+	if (paused)
+		pool_starve(p, NULL);
+	else
 		pool_look_again(p);
 }
 

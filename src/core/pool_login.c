@@ -63,17 +63,19 @@ bool pool_resting(const struct pool *p)
 	return p->retry_pause > 0 && now_of(p) < p->failed_at + p->retry_pause;
 }
 
-/* One more login. False: no permit, or no memory. */
-static bool open_one(struct pool *p)
+/* One more login, as long as there are fewer servers than that. False: no permit, or no memory. */
+static bool open_one(struct pool *p, int64_t up_to)
 {
+	struct permit permit = { 0 };
 	struct dial *d;
 
-	if (!route_permit_take(p->route))
+	if (!pool_permit(p, up_to, &permit))
 		return false;
 	if ((d = dial_create(p->worker, p->route, p->db)) == NULL) {
-		route_permit_give(p->route);
+		pool_permit_back(p->worker, &permit, 0);
 		return false;
 	}
+	d->permit = permit;
 	d->answer = pool_dialled;
 	p->opening++;
 	dial_post(d);
@@ -85,9 +87,11 @@ void pool_seek(struct pool *p)
 {
 	int other;
 
-	if (p->paused || p->waiting == 0)
+	if (p->paused || p->worker->draining)
 		return;
-	while (!pool_resting(p) && p->opening < p->waiting && open_one(p))
+	while (p->opening < p->waiting && !pool_resting(p) && open_one(p, pool_allowance(p)))
+		;
+	while (pool_wants_more(p) && !pool_resting(p) && open_one(p, p->plan.min))
 		;
 	if (p->opening < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
 		worker_post_look(p->worker->crew->workers[other], p->route);
@@ -147,6 +151,7 @@ static void login_failed(struct pool *p, const struct dial *d)
 	            p->failure.sqlstate, quote_str(p->failure.message).s,
 	            duration_text(p->retry_pause).s);
 	timer_set(p->retry_timer, p->retry_pause);
+	pool_starve(p, NULL); /* nobody shall stand back for us meanwhile */
 	/* While other servers live, those who wait can still be served. */
 	if (p->permanent && route_servers(p->route) == 0)
 		pool_refuse_all(p);
@@ -168,7 +173,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 	p->permanent = false;
 	if ((srv = server_create(p, d)) == NULL) {
 		log_error(LOG_POOL, 0, "login lost: out of memory");
-		route_permit_give(p->route);
+		pool_permit_back(p->worker, &d->permit, 0);
 		pool_wake_others(p);
 		return;
 	}
@@ -190,13 +195,13 @@ void pool_dialled(struct dial *d, struct worker *home)
 	struct pool *p = pool_get(home, d->route, d->db);
 
 	if (p == NULL) {
-		route_permit_give(d->route);
+		pool_permit_back(home, &d->permit, 0);
 	} else {
 		p->opening--;
 		if (d->conn != NULL) {
 			login_succeeded(p, d);
 		} else {
-			route_permit_give(d->route);
+			pool_permit_back(home, &d->permit, 0);
 			login_failed(p, d);
 			pool_wake_others(p);
 			pool_seek(p);

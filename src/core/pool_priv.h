@@ -1,8 +1,37 @@
-/* The two halves of a pool: lending (pool.c) and logging in (pool_login.c). */
+/* The three parts of a pool: lending (pool.c), what it may have (pool_limits.c) and logging in
+ * (pool_login.c). */
 #ifndef PGSEAL_CORE_POOL_PRIV_H
 #define PGSEAL_CORE_POOL_PRIV_H
 
 #include "pgseal/core/pool.h"
+
+/* ---- pool_limits.c ---- */
+
+/* How many servers may there be, now: the reserve counts when somebody has waited long enough. */
+int64_t pool_allowance(const struct pool *p);
+/* More than that, and nobody waits for the rest. */
+bool pool_over_size(const struct pool *p);
+/* Idle servers stay, for min_pool_size. */
+bool pool_keeps(const struct pool *p);
+/* A permit; without one, why is remembered and cried for. up_to: instead of the pool's size. */
+bool pool_permit(struct pool *p, int64_t up_to, struct permit *out);
+/* Is a server wanted, for min_pool_size? */
+bool pool_wants_more(const struct pool *p);
+/* q refuses us servers from now on, or nothing does: NULL. */
+void pool_starve(struct pool *p, struct quota *q);
+const char *pool_starved_words(const struct pool *p);
+/* srv is idle. True: it was closed instead, for another pool whose clients wait longer than ours. */
+bool pool_makes_room(struct pool *p, struct server *srv);
+/* May s use the pool, by its identity's max_active? False: it waits for that, in p->throttled. */
+bool pool_charge(struct pool *p, struct session *s);
+void pool_unthrottle(struct pool *p, struct session *s);
+
+/* ---- pool.c ---- */
+
+/* Into the queue, to its place by age. Its state says so already. */
+void pool_enqueue(struct pool *p, struct session *s);
+
+/* ---- pool_login.c ---- */
 
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
 void pool_seek(struct pool *p);

@@ -96,6 +96,7 @@ static struct server *separate(struct session *s)
 	s->server = NULL;
 	s->held = false;
 	s->xact_since = s->query_since = 0;
+	pool_uncharge(s->worker, s);
 	return srv;
 }
 

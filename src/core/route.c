@@ -19,8 +19,8 @@ struct route {
 	const char *role;
 	size_t key_len;
 	atomic_uint refs;
-	atomic_int limit;
 	atomic_int servers; /* permits taken */
+	atomic_int sessions;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
 	struct route_mark marks[];
@@ -125,16 +125,11 @@ const char *route_role(const struct route *route)
 	return route->role;
 }
 
-void route_set_limit(struct route *route, int limit)
-{
-	atomic_store(&route->limit, limit);
-}
-
-bool route_permit_take(struct route *route)
+bool route_permit_take(struct route *route, int limit)
 {
 	int n = atomic_load(&route->servers);
 
-	while (n < atomic_load(&route->limit))
+	while (n < limit)
 		if (atomic_compare_exchange_weak(&route->servers, &n, n + 1))
 			return true;
 	return false;
@@ -150,9 +145,14 @@ int route_servers(const struct route *route)
 	return atomic_load(&route->servers);
 }
 
-bool route_over_limit(const struct route *route)
+int route_sessions(const struct route *route)
 {
-	return atomic_load(&route->servers) > atomic_load(&route->limit);
+	return atomic_load(&route->sessions);
+}
+
+void route_count_session(struct route *route, int change)
+{
+	atomic_fetch_add(&route->sessions, change);
 }
 
 struct route_mark *route_mark(struct route *route, size_t worker)

@@ -135,6 +135,8 @@ struct server *server_create(struct pool *pool, struct dial *d)
 	d->conn = NULL;
 	srv->route = d->route;
 	d->route = NULL;
+	srv->permit = d->permit;
+	memset(&d->permit, 0, sizeof(d->permit));
 	srv->db = database_hold(d->db);
 	return srv;
 }
@@ -173,18 +175,22 @@ static void destroy(struct server *srv)
 	buf_free(&srv->words);
 	buf_free(&srv->flat_params);
 	database_release(srv->db);
+	permit_give(&srv->permit);
 	free(srv);
-	route_permit_give(route);
 	route_release(route);
 }
 
 void server_free(struct server *srv)
 {
 	struct pool *p = srv->pool;
+	struct permit permit = srv->permit;
+	unsigned owed = srv->owed;
 
 	list_out(srv);
 	params_release(p->worker->params, srv->params);
+	memset(&srv->permit, 0, sizeof(srv->permit));
 	destroy(srv);
+	pool_permit_back(p->worker, &permit, owed);
 	pool_server_gone(p);
 }
 
@@ -204,6 +210,7 @@ static void arrive(struct letter *letter, void *owner)
 		log_error(LOG_SERVER, srv->id,
 		          "close: reason=\"out of memory on the way to another worker\"");
 		params_release(w->params, srv->params);
+		pool_permit_back(w, &srv->permit, srv->owed);
 		destroy(srv);
 		return;
 	}

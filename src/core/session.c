@@ -88,6 +88,17 @@ static void startup_drop(struct session *s)
 	s->startup = NULL;
 }
 
+void session_leave_seats(struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < SESSION_SEATS && s->seats[i] != NULL; i++) {
+		quota_give(s->seats[i]);
+		quota_release(s->seats[i]);
+		s->seats[i] = NULL;
+	}
+}
+
 void session_free(struct session *s)
 {
 	uint8_t unread[4096];
@@ -108,6 +119,8 @@ void session_free(struct session *s)
 	startup_drop(s);
 	buf_free(&s->input);
 	identity_free(s->identity);
+	session_leave_seats(s);
+	quota_release(s->active);
 	route_release(s->route);
 	free(s->peer);
 	free(s);
@@ -322,6 +335,7 @@ static void leave_worker(struct session *s)
 	if (s->pool != NULL) {
 		if (s->state == SESSION_GREETING || s->state == SESSION_WAITING)
 			pool_forget(s->pool, s);
+		pool_uncharge(w, s);
 		params_release(w->params, s->wanted);
 		s->wanted = NULL;
 	} else if (s->console != NULL) {
@@ -334,6 +348,7 @@ static void leave_worker(struct session *s)
 	atomic_fetch_sub(&w->load, 1);
 	if (s->counted)
 		atomic_fetch_sub(&w->crew->clients, 1);
+	session_leave_seats(s);
 }
 
 void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
@@ -371,6 +386,7 @@ void session_fail_request(struct session *s, const char *sqlstate, const char *m
 	if (frame_peek(FRAME_FROM_CLIENT, input, SIZE_MAX, &frame, &why) != FRAME_READY)
 		return;
 	pool_forget(s->pool, s);
+	pool_uncharge(s->worker, s);
 	session_set_state(s, SESSION_IDLE);
 	session_tell(s, 'E', "ERROR", sqlstate, message, NULL, NULL);
 	/* A batch is skipped up to its Sync, a Query or FunctionCall ends with itself. */

@@ -87,7 +87,7 @@ enum err worker_post_site(struct worker *w, struct site *site)
 
 struct look_letter {
 	struct letter letter;
-	struct route *route; /* a reference */
+	struct route *route; /* a reference; NULL: every pool that lacks anything */
 };
 
 static void look_discard(struct letter *letter)
@@ -104,8 +104,11 @@ static void look_arrive(struct letter *letter, void *owner)
 	struct worker *w = owner;
 	struct pool *p = NULL;
 
-	HASH_FIND_PTR(w->pools, &l->route, p);
-	if (p != NULL)
+	if (l->route != NULL)
+		HASH_FIND_PTR(w->pools, &l->route, p);
+	if (l->route == NULL)
+		pool_look_all(w);
+	else if (p != NULL)
 		pool_look_again(p);
 	look_discard(letter);
 }
@@ -119,7 +122,39 @@ void worker_post_look(struct worker *w, struct route *route)
 		return;
 	l->letter.deliver = look_arrive;
 	l->letter.discard = look_discard;
-	l->route = route_hold(route);
+	l->route = route != NULL ? route_hold(route) : NULL;
+	worker_post(w, &l->letter);
+}
+
+struct yield_letter {
+	struct letter letter;
+	struct quota *quota; /* a reference */
+};
+
+static void yield_discard(struct letter *letter)
+{
+	struct yield_letter *l = (struct yield_letter *)letter;
+
+	quota_release(l->quota);
+	free(l);
+}
+
+static void yield_arrive(struct letter *letter, void *owner)
+{
+	pool_yield(owner, ((struct yield_letter *)letter)->quota);
+	yield_discard(letter);
+}
+
+void worker_post_yield(struct worker *w, struct quota *q)
+{
+	struct yield_letter *l = calloc(1, sizeof(*l));
+
+	/* Without memory its next free server hears the cry. */
+	if (l == NULL)
+		return;
+	l->letter.deliver = yield_arrive;
+	l->letter.discard = yield_discard;
+	l->quota = quota_hold(q);
 	worker_post(w, &l->letter);
 }
 
@@ -325,7 +360,7 @@ static void end_of_turn(void *arg)
 		p = s->pool;
 		session_free(s);
 		if (p != NULL) {
-			p->sessions--;
+			pool_count_session(p, -1);
 			pool_drop_unused(p);
 		}
 	}

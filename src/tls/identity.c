@@ -115,6 +115,8 @@ void identity_rules_view(const struct identity_rules *rules, size_t i,
 		.roles = rule->roles.text != NULL ? rule->roles.text : "",
 		.databases = rule->databases.text != NULL ? rule->databases.text : "",
 		.console = rule->console,
+		.max_clients = rule->max_clients,
+		.max_active = rule->max_active,
 	};
 }
 
@@ -258,6 +260,8 @@ static enum err from_rule(const struct search *s, const struct rule *rule, const
 		.serial = names_serial(s->names),
 		.not_after = names_not_after(s->names),
 		.console = rule->console,
+		.max_clients = rule->max_clients,
+		.max_active = rule->max_active,
 		.rule = (size_t)(rule - s->rules->at),
 		.role_count = count,
 		.roles = roles,

@@ -9,6 +9,8 @@
 #include "pgseal/base/bytes.h"
 #include "text_priv.h"
 
+#define LIMIT_MAX 1000000
+
 void rule_fault(const struct rule_site *site, const char *fmt, ...)
 {
 	char text[1024];
@@ -197,13 +199,22 @@ static void set_console(struct rule *rule, const char *value, const struct rule_
 		           quote_str(value).s);
 }
 
-/* Known from other poolers' limits, so that nobody believes in a limit that does not hold. */
-static void set_limit(struct rule *rule, const char *value, const struct rule_site *site)
+static void set_limit(int64_t *limit, const char *word, const char *value,
+                      const struct rule_site *site)
 {
-	(void)rule;
-	(void)value;
-	rule_fault(site,
-	           "limits per identity are not supported: use max_client_conn and pool_size");
+	if (parse_int(value, 1, LIMIT_MAX, limit) != ERR_OK)
+		rule_fault(site, "%s=%s: a whole number from 1 to %d is needed", word,
+		           quote_str(value).s, LIMIT_MAX);
+}
+
+static void set_max_clients(struct rule *rule, const char *value, const struct rule_site *site)
+{
+	set_limit(&rule->max_clients, "max_clients", value, site);
+}
+
+static void set_max_active(struct rule *rule, const char *value, const struct rule_site *site)
+{
+	set_limit(&rule->max_active, "max_active", value, site);
 }
 
 static const struct attribute {
@@ -211,8 +222,8 @@ static const struct attribute {
 	void (*set)(struct rule *rule, const char *value, const struct rule_site *site);
 } attributes[] = {
 	{ "roles", set_roles },           { "databases", set_databases },
-	{ "console", set_console },       { "max_clients", set_limit },
-	{ "max_active", set_limit },
+	{ "console", set_console },       { "max_clients", set_max_clients },
+	{ "max_active", set_max_active },
 };
 #define ATTRIBUTES (sizeof attributes / sizeof attributes[0])
 
@@ -230,7 +241,7 @@ static void set_attribute(struct rule *rule, const char *word, const char *value
 		return;
 	}
 	rule_fault(site,
-	           "\"%s\" is no attribute: write roles=, databases= or console=",
+	           "\"%s\" is no attribute: write roles=, databases=, console=, max_clients= or max_active=",
 	           quote_str(word).s);
 }
 

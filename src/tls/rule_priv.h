@@ -31,6 +31,7 @@ struct rule {
 	struct items roles;
 	struct items databases; /* count 0: every database */
 	enum console_right console;
+	int64_t max_clients, max_active;
 };
 
 /* Where findings about one rule go. */

@@ -117,7 +117,7 @@ Test(explain, what_would_not_act_or_not_protect_is_refused)
 		{ "client_tls_sslmode = prefer", "client_tls_sslmode: " },
 		{ "soft = host=127.0.0.1 sslmode=prefer", "database \"soft\": sslmode: " },
 		{ "softer = host=127.0.0.1 sslmode=allow", "database \"softer\": sslmode: " },
-		{ "few = cn:alice", "identity few: limits per identity are not supported" },
+		{ "few = cn:alice", "identity few: max_clients=0: a whole number" },
 	};
 	static struct rig_run run;
 	struct rig *rig = rig_start(NULL, NULL, NULL);
@@ -125,7 +125,7 @@ Test(explain, what_would_not_act_or_not_protect_is_refused)
 	rig_configure(rig, "server_tls_sslmode = prefer\nclient_tls_sslmode = prefer\n",
 	              "app = @postgres@\nsoft = host=127.0.0.1 sslmode=prefer\n"
 	              "softer = host=127.0.0.1 sslmode=allow\n",
-	              "few = cn:alice roles=alice max_clients=5\n");
+	              "few = cn:alice roles=alice max_clients=0\n");
 	check(rig, &run);
 	cr_assert_eq(run.status, 1, "%s", run.text);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

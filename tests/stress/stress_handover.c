@@ -146,7 +146,7 @@ static void deal(struct worker *w)
 		w->idle = NULL;
 		atomic_store(&mark(w)->idle, 0);
 		mailbox_post(workers[other].mb, &t->letter);
-	} else if (w->waiting && w->got == NULL && route_permit_take(route)) {
+	} else if (w->waiting && w->got == NULL && route_permit_take(route, servers)) {
 		w->got = token_create();
 	}
 	atomic_store(&mark(w)->idle, w->idle != NULL);
@@ -296,7 +296,6 @@ static bool run(int limit)
 	if (routes_create(WORKERS, &routes) != ERR_OK ||
 	    (route = route_get(routes, "app", "alice")) == NULL)
 		return false;
-	route_set_limit(route, limit);
 	for (size_t i = 0; i < WORKERS; i++) {
 		workers[i].index = i;
 		workers[i].seed = (unsigned)i + 1;

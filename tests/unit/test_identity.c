@@ -429,8 +429,9 @@ static const struct fault_case {
 	{ "cn:a roles=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	  "63 bytes" },
 	{ "cn:a console=root", "console=admin or console=stats" },
-	{ "cn:a roles=a max_clients=5", "not supported" },
-	{ "cn:a roles=a max_active=5", "not supported" },
+	{ "cn:a roles=a max_clients=0", "a whole number" },
+	{ "cn:a roles=a max_active=1.5", "a whole number" },
+	{ "cn:a roles=a max_active=-1", "a whole number" },
 };
 
 Test(identity, faults_are_told_with_place_label_and_remedy)

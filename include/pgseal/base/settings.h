@@ -41,7 +41,15 @@ struct settings {
 	/* pools */
 	int64_t pool_mode; /* enum pool_mode */
 	int64_t default_pool_size;
+	int64_t min_pool_size;
+	int64_t reserve_pool_size;
+	usec_t reserve_pool_timeout;
 	int64_t max_client_conn;
+	int64_t max_db_connections;
+	int64_t max_db_client_connections;
+	int64_t max_user_connections;
+	int64_t max_user_client_connections;
+	int64_t max_host_connections;
 	int64_t max_login_clients;
 	usec_t query_wait_timeout;
 	char *server_reset_query;

@@ -12,6 +12,7 @@
 
 struct control_ops;
 struct gate;
+struct quotas;
 struct routes;
 struct session;
 struct worker;
@@ -32,6 +33,7 @@ struct crew {
 	size_t gate_count;
 	struct mailbox *control;
 	struct routes *routes;
+	struct quotas *quotas;
 	const struct console_ops *console;
 	void *process;             /* for control's letters */
 	/* Delivered to control when a worker has drained. */

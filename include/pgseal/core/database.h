@@ -19,6 +19,10 @@ struct database {
 	bool has_user;        /* the entry fixes the login role */
 	bool has_dbname;
 	int64_t pool_size;    /* of each role; the default filled in */
+	int64_t min_pool_size;
+	int64_t reserve_pool_size;
+	int64_t max_db_connections;        /* 0: no limit */
+	int64_t max_db_client_connections; /* likewise */
 	enum pool_mode pool_mode;
 	usec_t server_lifetime;
 	usec_t query_wait_timeout;

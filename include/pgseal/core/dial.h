@@ -8,6 +8,7 @@
 #include "pgseal/base/bytes.h"
 #include "pgseal/base/mailbox.h"
 #include "pgseal/core/database.h"
+#include "pgseal/core/permit.h"
 #include "pgseal/core/route.h"
 #include "pgseal/loop/canceller.h"
 #include "pgseal/loop/login.h"
@@ -18,7 +19,8 @@ struct worker;
 struct dial {
 	struct letter letter;
 	struct worker *home;   /* where the answer goes */
-	struct route *route;   /* a reference; for a login, with the permit that goes with it */
+	struct route *route;   /* a reference */
+	struct permit permit;  /* a login's */
 	struct database *db;   /* a reference */
 	usec_t timeout;
 	char *extra_names;     /* comma list: parameters to ask for beyond the known ones */

@@ -35,12 +35,16 @@ struct pool {
 	struct terms terms;           /* what holds here; so do these */
 	struct server_list servers[SERVER_STATES];
 	unsigned server_count[SERVER_STATES];
+	struct permit_plan plan;      /* how many servers it may have */
+	struct quota *starved;        /* of the plan: what refused us a server last; NULL: nothing */
 	struct session_queue waiters; /* oldest first */
 	unsigned waiting;
+	struct session_queue throttled; /* oldest first: not even in the queue, for max_active */
+	unsigned throttling;
 	unsigned opening;             /* logins under way for us */
 	unsigned sessions;            /* that point here, those being freed included */
 	struct params *greeting;      /* what servers report at login; NULL: none seen yet */
-	struct timer *wait_timer;     /* deadline of the first waiter, checked when due, not re-armed per wait */
+	struct timer *wait_timer;     /* deadlines of the first waiter, checked when due, not re-armed per wait */
 	struct timer *retry_timer;    /* end of the pause after a failed login */
 	struct timer *sweep_timer;    /* next idle or lifetime limit */
 	usec_t retry_pause;           /* 0: the last login succeeded */
@@ -68,8 +72,18 @@ void pool_forget(struct pool *p, struct session *s);
 void pool_release(struct pool *p, struct server *srv);
 /* A server or a permit may have come free elsewhere, or servers are wanted: look again. */
 void pool_look_again(struct pool *p);
-/* A server of this pool ended; its permit is free. */
+/* A server of this pool ended. */
 void pool_server_gone(struct pool *p);
+/* A server is gone from this worker: give its permit back and post to whoever cried for it. */
+void pool_permit_back(struct worker *w, struct permit *permit, unsigned owed);
+/* Somebody cried for this quota: close a server that idles under it, if there is one here. */
+void pool_yield(struct worker *w, struct quota *q);
+/* A cry of ours was heard: look again at every pool that lacks anything. */
+void pool_look_all(struct worker *w);
+/* s is done with the pool for now: another session of its identity may use it. */
+void pool_uncharge(struct worker *w, struct session *s);
+/* Sessions of this pool came or left. */
+void pool_count_session(struct pool *p, int change);
 /* The database's entry in a new site. */
 void pool_follow(struct pool *p, struct database *db);
 /* Replace all servers as they come free; why is static. */

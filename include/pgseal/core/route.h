@@ -34,13 +34,13 @@ void route_release(struct route *route);
 const char *route_database(const struct route *route);
 const char *route_role(const struct route *route);
 
-/* Permission to have one more server. Any thread. */
-void route_set_limit(struct route *route, int limit);
-bool route_permit_take(struct route *route);
+/* Permission to have one more server, up to limit. Any thread. */
+bool route_permit_take(struct route *route, int limit);
 void route_permit_give(struct route *route);
 int route_servers(const struct route *route);
-/* More servers exist than the (lowered) limit allows. */
-bool route_over_limit(const struct route *route);
+/* Sessions of this route in all workers; a change. Any thread. */
+int route_sessions(const struct route *route);
+void route_count_session(struct route *route, int change);
 
 struct route_mark *route_mark(struct route *route, size_t worker);
 size_t route_workers(const struct route *route);

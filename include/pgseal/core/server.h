@@ -42,7 +42,9 @@ struct server {
 	struct stream stream;
 	PGconn *conn;                /* owned; the SSL and the descriptor belong to it */
 	struct pool *pool;           /* borrowed; NULL while handed over */
-	struct route *route;         /* a reference, and its permit */
+	struct route *route;         /* a reference */
+	struct permit permit;
+	unsigned owed;               /* it is closed for what this worker - 1 cried for; 0: nobody */
 	struct database *db;         /* a reference: what it was logged in with */
 	struct session *session;     /* set exactly while SERVER_ACTIVE */
 	struct params *params;       /* in force on it; a reference */

@@ -50,6 +50,8 @@ enum close_reason {
 #undef X
 };
 
+#define SESSION_SEATS 3 /* clients of the database, the role, the identity */
+
 union peer_addr {
 	struct sockaddr sa;
 	struct sockaddr_in in;
@@ -71,6 +73,8 @@ struct session {
 	struct params *wanted;        /* parameters; a reference; NULL while greeting */
 	struct identity *identity;    /* owned */
 	struct route *route;          /* a reference; NULL for the console */
+	struct quota *seats[SESSION_SEATS]; /* references; taken: it counts among these clients */
+	struct quota *active;         /* a reference; NULL: its identity has no max_active */
 	struct startup *startup;      /* owned; until greeted */
 	struct stream stream;         /* its SSL and descriptor are owned here */
 	struct buf input;             /* plaintext that could not be passed on yet */
@@ -89,6 +93,8 @@ struct session {
 	bool leaving;                 /* the client will send no more; answers may still go out */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */
 	bool counted;                 /* in crew->clients */
+	bool charged;                 /* in active */
+	bool throttled;               /* waits for that, in its pool's list of these */
 	uint32_t key;                 /* the "process id" of its cancel key */
 	union peer_addr *peer;        /* owned */
 };
@@ -103,6 +109,8 @@ void session_set_state(struct session *s, enum session_state next);
 
 /* A session in the making, for the gate. NULL: out of memory. */
 struct session *session_create(int fd);
+/* It counts no longer among the clients of anything. */
+void session_leave_seats(struct session *s);
 /* Frees everything, closes the connection. Not while a worker has it. */
 void session_free(struct session *s);
 

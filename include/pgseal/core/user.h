@@ -30,6 +30,10 @@ struct user {
 	usec_t client_idle_timeout;
 };
 
+/* What an entry says about this, or else that; u may be NULL. */
+#define USER_SAYS(u, field, otherwise) \
+	((u) != NULL && (u)->field != USER_UNSET ? (u)->field : (otherwise))
+
 /* Parse one entry. Findings go to rep, all at once; NULL when there were any or without memory. */
 struct user *user_parse(const char *name, const char *value, struct place at, struct report *rep);
 struct user *user_hold(struct user *u);

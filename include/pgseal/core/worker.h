@@ -64,8 +64,10 @@ enum err worker_post_site(struct worker *w, struct site *site) MUST_CHECK;
 void worker_post_drain(struct worker *w, bool at_once);
 /* End the thread. It runs on behind a drain, for console requests that must get round. */
 void worker_post_stop(struct worker *w);
-/* A pool of this route may have something to do. */
+/* A pool of this route may have something to do; NULL: any that lacks something. */
 void worker_post_look(struct worker *w, struct route *route);
+/* Somebody lacks a server for this quota: see pool_yield. */
+void worker_post_yield(struct worker *w, struct quota *q);
 
 /* s is this worker's from now on: id, key, place in the lists. */
 void worker_enlist(struct worker *w, struct session *s);

@@ -2,7 +2,8 @@
  *
  * [identities] label = type:value attributes...; the first rule that matches wins. The value is exact,
  * or /pattern/ (PCRE2, anchored at both ends, UTF, with match limits); it may be quoted with "..." when
- * it holds blanks. Attributes: roles=a,b  databases=x,y  console=admin|stats;
+ * it holds blanks. Attributes: roles=a,b  databases=x,y  console=admin|stats
+ * max_clients=n  max_active=n;
  * in roles= a backslash and digit stand for the pattern's capture; "*" alone allows any role. No
  * databases= means every database. A rule that grants neither roles nor console is an error.
  * Without any rules: the subject's only CN is the role, on every database, no console. */
@@ -36,6 +37,7 @@ struct identity_rule_view {
 	const char *roles;   /* as written; "" none */
 	const char *databases;
 	enum console_right console;
+	int64_t max_clients, max_active; /* 0: no limit */
 };
 void identity_rules_view(const struct identity_rules *rules, size_t i,
                          struct identity_rule_view *out);
@@ -48,6 +50,8 @@ struct identity {
 	const char *serial;
 	int64_t not_after;  /* seconds since the epoch */
 	enum console_right console;
+	int64_t max_clients; /* its sessions at once; 0: no limit */
+	int64_t max_active;  /* of these, how many may use the pool at once; 0: no limit */
 	size_t rule;        /* index; SIZE_MAX: no section */
 	size_t role_count;
 	const char *const *roles;     /* captures filled in */
