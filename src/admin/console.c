@@ -232,8 +232,7 @@ static enum err console_open(struct session *s)
 
 	if (c == NULL)
 		return ERR_NO_MEMORY;
-	LIST_INIT(&c->prepared);
-	LIST_INIT(&c->portals);
+	LIST_INIT(&c->names);
 	s->console = c;
 	return ERR_OK;
 }

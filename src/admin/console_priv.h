@@ -12,23 +12,18 @@
 #define CONSOLE_HELD_MAX (64 * 1024 * 1024)  /* bytes answered and not taken */
 #define CONSOLE_NAMES_MAX 1000               /* prepared statements of one session; portals too */
 
-struct prepared {
-	LIST_ENTRY(prepared) link;
+/* A prepared statement or a portal: what a name of the extended protocol stands for. */
+struct named {
+	LIST_ENTRY(named) link;
+	char kind;                    /* 'S' statement, 'P' portal, as in Describe and Close */
 	char *name;                   /* "" is the unnamed one */
 	char *sql;                    /* one statement, or none */
 	const struct column *columns; /* NULL: it returns no rows */
 	size_t column_count;
-};
-
-struct portal {
-	LIST_ENTRY(portal) link;
-	char *name;
-	char *sql;
-	const struct column *columns;
-	size_t column_count;
+	/* a portal's */
 	struct formats formats;
 	struct result result;
-	bool begun; /* result is there */
+	bool begun;                   /* result is there */
 	size_t at;                    /* in result.rows: what was not delivered yet */
 };
 
@@ -42,11 +37,10 @@ struct console {
 	bool running;           /* console_run is on the stack */
 	bool closed;            /* the session ended meanwhile */
 	bool skipping;          /* up to the next Sync, after an error in the extended protocol */
-	struct portal *executing;
+	struct named *executing; /* the portal whose result is awaited */
 	size_t execute_max;     /* rows; 0: all */
-	LIST_HEAD(, prepared) prepared;
-	LIST_HEAD(, portal) portals;
-	size_t names;           /* of both lists */
+	LIST_HEAD(, named) names;
+	size_t name_count;
 };
 
 /* Nothing but blanks and comments in it? */

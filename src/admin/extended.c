@@ -26,69 +26,107 @@ static void fail_memory(struct console *c)
 
 /* --- named things --- */
 
-static struct prepared *find_prepared(struct console *c, const char *name)
+static struct named *find(struct console *c, char kind, const char *name)
 {
-	struct prepared *p;
+	struct named *n;
 
-	LIST_FOREACH(p, &c->prepared, link) {
-		if (strcmp(p->name, name) == 0)
+	LIST_FOREACH(n, &c->names, link) {
+		if (n->kind == kind && strcmp(n->name, name) == 0)
 			break;
 	}
-	return p;
+	return n;
 }
 
-static struct portal *find_portal(struct console *c, const char *name)
+/* The same, missed when it is not there. */
+static struct named *need(struct console *c, char kind, const char *name)
 {
-	struct portal *p;
+	struct named *n = find(c, kind, name);
 
-	LIST_FOREACH(p, &c->portals, link) {
-		if (strcmp(p->name, name) == 0)
-			break;
+	if (n == NULL && kind == 'S')
+		fail(c, SQLSTATE_INVALID_SQL_STATEMENT_NAME, "prepared statement does not exist");
+	else if (n == NULL)
+		fail(c, SQLSTATE_INVALID_CURSOR_NAME, "portal does not exist");
+	return n;
+}
+
+static void named_free(struct named *n)
+{
+	free(n->name);
+	free(n->sql);
+	free(n->formats.at);
+	result_free(&n->result);
+	free(n);
+}
+
+static void drop(struct console *c, struct named *n)
+{
+	if (n == NULL)
+		return;
+	LIST_REMOVE(n, link);
+	c->name_count--;
+	named_free(n);
+}
+
+/* The unnamed one makes room for the next of its kind, others must be closed before. */
+static bool make_room(struct console *c, char kind, const char *name)
+{
+	if (*name == '\0')
+		drop(c, find(c, kind, name));
+	if (find(c, kind, name) == NULL)
+		return true;
+	if (kind == 'S')
+		fail(c, SQLSTATE_DUPLICATE_PSTATEMENT, "prepared statement already exists");
+	else
+		fail(c, SQLSTATE_DUPLICATE_CURSOR, "portal already exists");
+	return false;
+}
+
+/* NULL: the error has been written. */
+static struct named *make(struct console *c, char kind, const char *name, const char *sql)
+{
+	struct named *n;
+
+	if (c->name_count >= CONSOLE_NAMES_MAX) {
+		fail(c, SQLSTATE_OUT_OF_MEMORY, "too many prepared statements and portals");
+		return NULL;
 	}
-	return p;
-}
-
-static void drop_prepared(struct console *c, struct prepared *p)
-{
-	if (p == NULL)
-		return;
-	LIST_REMOVE(p, link);
-	c->names--;
-	free(p->name);
-	free(p->sql);
-	free(p);
-}
-
-static void drop_portal(struct console *c, struct portal *p)
-{
-	if (p == NULL)
-		return;
-	LIST_REMOVE(p, link);
-	c->names--;
-	free(p->name);
-	free(p->sql);
-	free(p->formats.at);
-	result_free(&p->result);
-	free(p);
+	if ((n = calloc(1, sizeof(*n))) != NULL) {
+		n->kind = kind;
+		n->name = strdup(name);
+		n->sql = strdup(sql);
+	}
+	if (n == NULL || n->name == NULL || n->sql == NULL) {
+		if (n != NULL)
+			named_free(n);
+		fail_memory(c);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&c->names, n, link);
+	c->name_count++;
+	return n;
 }
 
 void extended_drop_unnamed(struct console *c)
 {
-	drop_prepared(c, find_prepared(c, ""));
-	drop_portal(c, find_portal(c, ""));
+	drop(c, find(c, 'S', ""));
+	drop(c, find(c, 'P', ""));
 }
 
-static void drop_portals(struct console *c)
+/* Of one kind, or all. */
+static void drop_all(struct console *c, const char *kinds)
 {
-	while (!LIST_EMPTY(&c->portals))
-		drop_portal(c, LIST_FIRST(&c->portals));
+	struct named *n, *next;
+
+	for (n = LIST_FIRST(&c->names); n != NULL; n = next) {
+		next = LIST_NEXT(n, link);
+		if (strchr(kinds, n->kind) != NULL)
+			drop(c, n);
+	}
 }
 
 void extended_free(struct console *c)
 {
-	drop_portals(c);
-	while (!LIST_EMPTY(&c->prepared))
-		drop_prepared(c, LIST_FIRST(&c->prepared));
+	drop_all(c, "PS");
 }
 
 /* --- Parse --- */
@@ -121,56 +159,23 @@ static bool understand(struct console *c, const char *sql, struct action *out)
 	return true;
 }
 
-static struct prepared *make_prepared(const char *name, const char *sql,
-                                      const struct action *action)
-{
-	struct prepared *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->name = strdup(name);
-	p->sql = strdup(sql);
-	p->columns = action->columns;
-	p->column_count = action->column_count;
-	if (p->name == NULL || p->sql == NULL) {
-		free(p->name);
-		free(p->sql);
-		free(p);
-		return NULL;
-	}
-	return p;
-}
-
 /* Types of parameters may be told; there are none, whatever their types. */
 static void take_parse(struct console *c, struct reader *r)
 {
 	struct bytes name, sql;
 	struct action action;
-	struct prepared *p;
+	struct named *n;
 
 	if (!reader_str(r, &name) || !reader_str(r, &sql)) {
 		fail_malformed(c);
 		return;
 	}
-	if (name.len == 0)
-		drop_prepared(c, find_prepared(c, ""));
-	if (find_prepared(c, (const char *)name.at) != NULL) {
-		fail(c, SQLSTATE_DUPLICATE_PSTATEMENT, "prepared statement already exists");
+	if (!make_room(c, 'S', (const char *)name.at) ||
+	    !understand(c, (const char *)sql.at, &action) ||
+	    (n = make(c, 'S', (const char *)name.at, (const char *)sql.at)) == NULL)
 		return;
-	}
-	if (!understand(c, (const char *)sql.at, &action))
-		return;
-	if (c->names >= CONSOLE_NAMES_MAX) {
-		fail(c, SQLSTATE_OUT_OF_MEMORY, "too many prepared statements and portals");
-		return;
-	}
-	p = make_prepared((const char *)name.at, (const char *)sql.at, &action);
-	if (p == NULL) {
-		fail_memory(c);
-		return;
-	}
-	LIST_INSERT_HEAD(&c->prepared, p, link);
-	c->names++;
+	n->columns = action.columns;
+	n->column_count = action.column_count;
 	reply_empty(&c->out, '1');
 }
 
@@ -208,49 +213,23 @@ static bool bind_takes_nothing(struct console *c, struct reader *r)
 	return ok && values == 0;
 }
 
-/* NULL: out of memory. Takes over formats' memory. */
-static struct portal *make_portal(const char *name, const struct prepared *from,
-                                  struct formats *formats)
-{
-	struct portal *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->name = strdup(name);
-	p->sql = strdup(from->sql);
-	p->columns = from->columns;
-	p->column_count = from->column_count;
-	if (p->name == NULL || p->sql == NULL || formats->at == NULL) {
-		free(p->name);
-		free(p->sql);
-		free(p);
-		return NULL;
-	}
-	p->formats = *formats;
-	formats->at = NULL;
-	return p;
-}
-
-static void bind_portal(struct console *c, const char *name, const struct prepared *from,
+/* Takes over formats' memory. */
+static void bind_portal(struct console *c, const char *name, const struct named *from,
                         struct formats *formats)
 {
-	struct portal *p;
+	struct named *n;
 
 	if (formats->count > 1 && formats->count != from->column_count) {
 		fail(c, SQLSTATE_PROTOCOL_VIOLATION,
 		     "as many result formats as columns are needed");
 		return;
 	}
-	if (c->names >= CONSOLE_NAMES_MAX) {
-		fail(c, SQLSTATE_OUT_OF_MEMORY, "too many prepared statements and portals");
+	if ((n = make(c, 'P', name, from->sql)) == NULL)
 		return;
-	}
-	if ((p = make_portal(name, from, formats)) == NULL) {
-		fail_memory(c);
-		return;
-	}
-	LIST_INSERT_HEAD(&c->portals, p, link);
-	c->names++;
+	n->columns = from->columns;
+	n->column_count = from->column_count;
+	n->formats = *formats;
+	formats->at = NULL;
 	reply_empty(&c->out, '2');
 }
 
@@ -258,22 +237,19 @@ static void take_bind(struct console *c, struct reader *r)
 {
 	struct formats formats = { 0 };
 	struct bytes name, statement;
-	const struct prepared *from;
+	const struct named *from;
 
 	if (!reader_str(r, &name) || !reader_str(r, &statement)) {
 		fail_malformed(c);
 		return;
 	}
-	if (!bind_takes_nothing(c, r))
+	if (!bind_takes_nothing(c, r) || !make_room(c, 'P', (const char *)name.at) ||
+	    (from = need(c, 'S', (const char *)statement.at)) == NULL)
 		return;
-	if (name.len == 0)
-		drop_portal(c, find_portal(c, ""));
-	if ((from = find_prepared(c, (const char *)statement.at)) == NULL)
-		fail(c, SQLSTATE_INVALID_SQL_STATEMENT_NAME, "prepared statement does not exist");
-	else if (find_portal(c, (const char *)name.at) != NULL)
-		fail(c, SQLSTATE_DUPLICATE_CURSOR, "portal already exists");
-	else if (!read_formats(r, &formats))
+	if (!read_formats(r, &formats))
 		fail_malformed(c);
+	else if (formats.at == NULL)
+		fail_memory(c);
 	else
 		bind_portal(c, (const char *)name.at, from, &formats);
 	free(formats.at);
@@ -281,56 +257,41 @@ static void take_bind(struct console *c, struct reader *r)
 
 /* --- Describe --- */
 
-static void describe_columns(struct console *c, const struct column *columns, size_t count,
-                             const struct formats *formats)
+/* A kind and a name. False: malformed, the error has been written. */
+static bool read_kind(struct console *c, struct reader *r, char *kind, const char **name)
 {
-	if (columns == NULL)
-		reply_empty(&c->out, 'n');
-	else
-		reply_columns(&c->out, columns, count, formats);
-}
+	struct bytes text;
+	uint8_t byte;
 
-static void describe_statement(struct console *c, const char *name)
-{
-	const struct prepared *p = find_prepared(c, name);
-
-	if (p == NULL) {
-		fail(c, SQLSTATE_INVALID_SQL_STATEMENT_NAME, "prepared statement does not exist");
-		return;
+	if (!reader_u8(r, &byte) || !reader_str(r, &text) || (byte != 'S' && byte != 'P')) {
+		fail_malformed(c);
+		return false;
 	}
-	reply_no_parameters(&c->out);
-	describe_columns(c, p->columns, p->column_count, NULL);
-}
-
-static void describe_portal(struct console *c, const char *name)
-{
-	const struct portal *p = find_portal(c, name);
-
-	if (p == NULL)
-		fail(c, SQLSTATE_INVALID_CURSOR_NAME, "portal does not exist");
-	else
-		describe_columns(c, p->columns, p->column_count, &p->formats);
+	*kind = (char)byte;
+	*name = (const char *)text.at;
+	return true;
 }
 
 static void take_describe(struct console *c, struct reader *r)
 {
-	struct bytes name;
-	uint8_t kind;
+	const struct named *n;
+	const char *name;
+	char kind;
 
-	if (!reader_u8(r, &kind) || !reader_str(r, &name))
-		fail_malformed(c);
-	else if (kind == 'S')
-		describe_statement(c, (const char *)name.at);
-	else if (kind == 'P')
-		describe_portal(c, (const char *)name.at);
-	else
-		fail_malformed(c);
+	if (!read_kind(c, r, &kind, &name) || (n = need(c, kind, name)) == NULL)
+		return;
+	if (kind == 'S')
+		reply_no_parameters(&c->out);
+	if (n->columns == NULL)
+		reply_empty(&c->out, 'n');
+	else /* a statement has no formats yet: text is told */
+		reply_columns(&c->out, n->columns, n->column_count, &n->formats);
 }
 
 /* --- Execute --- */
 
 /* What is left of the portal's rows, as many as asked for. */
-static void deliver(struct console *c, struct portal *p)
+static void deliver(struct console *c, struct named *p)
 {
 	if (p->result.columns != NULL)
 		reply_rows(&c->out, &p->result, &p->formats, &p->at, c->execute_max);
@@ -344,7 +305,7 @@ static void deliver(struct console *c, struct portal *p)
 
 void extended_result(struct console *c, struct result *r)
 {
-	struct portal *p = c->executing;
+	struct named *p = c->executing;
 
 	c->executing = NULL;
 	if (r->sqlstate != NULL) {
@@ -359,30 +320,17 @@ void extended_result(struct console *c, struct result *r)
 	deliver(c, p);
 }
 
-static void take_execute(struct session *s, struct reader *r)
+static void execute(struct session *s, struct named *p)
 {
 	struct console *c = s->console;
-	struct bytes name;
-	struct portal *p;
-	const char *sql;
-	uint32_t max;
+	const char *sql = p->sql;
 
-	if (!reader_str(r, &name) || !reader_u32(r, &max)) {
-		fail_malformed(c);
-		return;
-	}
-	if ((p = find_portal(c, (const char *)name.at)) == NULL) {
-		fail(c, SQLSTATE_INVALID_CURSOR_NAME, "portal does not exist");
-		return;
-	}
-	c->execute_max = max > INT32_MAX ? 0 : max;
 	if (p->begun) {
 		deliver(c, p);
-	} else if (console_is_empty(p->sql)) {
+	} else if (console_is_empty(sql)) {
 		reply_empty(&c->out, 'I');
 	} else {
 		c->executing = p;
-		sql = p->sql;
 		if (!console_begin(s, &sql)) {
 			c->executing = NULL;
 			c->skipping = true;
@@ -390,21 +338,33 @@ static void take_execute(struct session *s, struct reader *r)
 	}
 }
 
+static void take_execute(struct session *s, struct reader *r)
+{
+	struct console *c = s->console;
+	struct bytes name;
+	struct named *p;
+	uint32_t max;
+
+	if (!reader_str(r, &name) || !reader_u32(r, &max)) {
+		fail_malformed(c);
+		return;
+	}
+	if ((p = need(c, 'P', (const char *)name.at)) == NULL)
+		return;
+	c->execute_max = max > INT32_MAX ? 0 : max;
+	execute(s, p);
+}
+
 /* --- Close --- */
 
 static void take_close(struct console *c, struct reader *r)
 {
-	struct bytes name;
-	uint8_t kind;
+	const char *name;
+	char kind;
 
-	if (!reader_u8(r, &kind) || !reader_str(r, &name) || (kind != 'S' && kind != 'P')) {
-		fail_malformed(c);
+	if (!read_kind(c, r, &kind, &name))
 		return;
-	}
-	if (kind == 'S')
-		drop_prepared(c, find_prepared(c, (const char *)name.at));
-	else
-		drop_portal(c, find_portal(c, (const char *)name.at));
+	drop(c, find(c, kind, name));
 	reply_empty(&c->out, '3');
 }
 
@@ -431,7 +391,7 @@ void extended_message(struct session *s, char type, struct bytes body)
 		break;
 	case 'S': /* the implicit transaction ends, and its portals with it */
 		c->skipping = false;
-		drop_portals(c);
+		drop_all(c, "P");
 		break;
 	default: /* Flush: everything goes out at once anyway */
 		break;
