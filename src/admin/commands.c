@@ -14,6 +14,7 @@ static void command_control(struct request *rq, struct session *s);
 
 /* --- the table --- */
 
+#define ANY_ARGS STATEMENT_TOKENS
 #define SHOW(what, view_, help_)                                                         \
 	{ .words = "SHOW " what, .args = "", .right = CONSOLE_STATS, .run = command_show, \
 	  .view = &view_, .help = help_ }
@@ -42,12 +43,16 @@ const struct command commands_table[] = {
 	SHOW("USERS", view_users, "Roles and what uses them."),
 	SHOW("IDENTITIES", view_identities, "Rules that say which certificate is whom."),
 	SHOW("TLS", view_tls, "Certificate files in force."),
-	{ .words = "SHOW", .args = "<parameter>", .right = CONSOLE_STATS, .min_args = 1,
-	  .max_args = 3, .run = probes_show, .help = "Session parameters that drivers ask for." },
-	{ .words = "SELECT", .args = "1", .right = CONSOLE_STATS, .min_args = 1, .max_args = 1,
-	  .run = probes_ping, .help = "Is anybody there?" },
+	{ .words = "SHOW", .args = "<parameter>", .right = CONSOLE_STATS, .max_args = ANY_ARGS,
+	  .fits = probes_is_parameter, .run = probes_run,
+	  .help = "Session parameters that drivers ask for." },
+	{ .words = "SELECT", .args = "1", .right = CONSOLE_STATS, .max_args = ANY_ARGS,
+	  .fits = probes_is_ping, .run = probes_ping, .help = "Is anybody there?" },
+	{ .words = "SELECT", .args = "version()", .right = CONSOLE_STATS, .max_args = ANY_ARGS,
+	  .fits = probes_is_function, .run = probes_run,
+	  .help = "Functions that drivers ask for when they connect." },
 	{ .words = "SET", .args = "<parameter> = <value>", .right = CONSOLE_STATS, .min_args = 1,
-	  .max_args = STATEMENT_TOKENS, .run = probes_set,
+	  .max_args = ANY_ARGS, .run = probes_set,
 	  .help = "Session parameters that drivers set; without effect." },
 	CONTROL("RELOAD", CONTROL_RELOAD, "Read the configuration and put it into force."),
 	{ .words = "PAUSE", .args = "[<db>]", .right = CONSOLE_ADMIN, .max_args = 1,
@@ -68,29 +73,42 @@ const size_t commands_count = sizeof(commands_table) / sizeof(*commands_table);
 
 /* --- finding --- */
 
-/* SELECT is another word for SHOW, except in SELECT 1. */
-static size_t fits(const struct statement *st, const struct command *c)
-{
-	size_t n = statement_begins(st, 0, c->words);
+#define SHOW_WORD "SHOW"
 
-	if (n == 0 && strncmp(c->words, "SHOW ", 5) == 0 && statement_begins(st, 0, "SELECT") > 0 &&
-	    (n = statement_begins(st, 1, c->words + 5)) > 0)
-		n++;
-	return n;
+/* How many tokens the command's words take; 0: the statement begins with others. */
+static size_t match(const struct statement *st, const struct command *c)
+{
+	size_t n = statement_begins(st, 0, c->words), len = strlen(SHOW_WORD);
+	const char *rest = c->words + len;
+
+	if (n > 0 || strncmp(c->words, SHOW_WORD, len) != 0 ||
+	    statement_begins(st, 0, "SELECT") == 0)
+		return n;
+	if (*rest == '\0')
+		return 1;
+	n = statement_begins(st, 1, rest + 1);
+	return n > 0 ? 1 + n : 0;
 }
 
-static const struct command *find(const struct statement *st, size_t *words)
+static bool counts(const struct statement *st, const struct action *a)
 {
-	const struct command *best = NULL;
+	size_t args = st->count - a->first_arg;
 
-	*words = 0;
+	return args >= a->command->min_args && args <= a->command->max_args;
+}
+
+/* The longest words that fit. strict: only where the number of arguments fits too. */
+static struct action find(const struct statement *st, bool strict)
+{
+	struct action best = { 0 };
+
 	for (size_t i = 0; i < commands_count; i++) {
-		size_t n = fits(st, &commands_table[i]);
+		const struct command *c = &commands_table[i];
+		struct action a = { .command = c, .first_arg = match(st, c) };
 
-		if (n > *words) {
-			best = &commands_table[i];
-			*words = n;
-		}
+		if (a.first_arg > best.first_arg && (!strict || counts(st, &a)) &&
+		    (c->fits == NULL || c->fits(st, &a)))
+			best = a;
 	}
 	return best;
 }
@@ -114,38 +132,29 @@ static enum err unknown(const struct statement *st, struct errbuf *why)
 	return err_set(why, ERR_SYNTAX, "invalid command '%s', use SHOW HELP;", text);
 }
 
-static bool find_columns(const struct statement *st, struct action *out)
+/* It would have been a command with other arguments. */
+static enum err misused(const struct statement *st, struct errbuf *why)
 {
-	if (out->command->view != NULL) {
-		out->columns = out->command->view->columns;
-		out->column_count = out->command->view->count;
-	} else if (out->command->run == probes_show) {
-		return probes_find(st, out->first_arg, out);
-	} else if (out->command->run == probes_ping) {
-		out->columns = &probes_ping_column;
-		out->column_count = 1;
-		return probes_is_ping(st);
-	}
-	return true;
+	const struct command *c = find(st, false).command;
+
+	if (c == NULL || statement_begins(st, 0, "SELECT") > 0)
+		return unknown(st, why);
+	return err_set(why, ERR_SYNTAX, "usage: %s%s%s", c->words, *c->args != '\0' ? " " : "",
+	               c->args);
 }
 
 enum err commands_find(const struct statement *st, struct action *out, struct errbuf *why)
 {
-	struct action a = { 0 };
-	size_t args;
+	struct action a = find(st, true);
 
-	a.command = find(st, &a.first_arg);
-	if (a.command == NULL || st->too_long)
+	if (st->too_long)
 		return unknown(st, why);
-	args = st->count - a.first_arg;
-	if (args < a.command->min_args || args > a.command->max_args) {
-		if (a.command->run == probes_show || statement_begins(st, 0, "SELECT") > 0)
-			return unknown(st, why);
-		return err_set(why, ERR_SYNTAX, "usage: %s%s%s", a.command->words,
-		               *a.command->args != '\0' ? " " : "", a.command->args);
+	if (a.command == NULL)
+		return misused(st, why);
+	if (a.command->view != NULL) {
+		a.columns = a.command->view->columns;
+		a.column_count = a.command->view->count;
 	}
-	if (!find_columns(st, &a))
-		return unknown(st, why);
 	*out = a;
 	return ERR_OK;
 }

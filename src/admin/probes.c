@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "pgseal/admin/console.h"
 #include "pgseal/wire/message.h"
 
 /* name that the column has, words that ask for it, value; those that the greeting reports too are
@@ -32,14 +33,24 @@
 	X("transaction_isolation", "transaction isolation level", "read committed")           \
 	X("transaction_read_only", "transaction_read_only", "off")
 
+/* functions, the column's name as PostgreSQL chooses it, value */
+#define FUNCTION_TABLE(X)                                            \
+	X("version", "version", view_version_text)                        \
+	X("current_database", "current_database", CONSOLE_DATABASE)  \
+	X("current_schema", "current_schema", "pgseal")              \
+	X("pg_is_in_recovery", "pg_is_in_recovery", "f")
+
 static void get_value(struct cell *out, const struct row *row)
 {
 	out->text = row->value;
 }
 
-static const struct column probe_columns[] = {
+static const struct column columns[] = {
 #define X(name, words, value) { name, TYPE_TEXT, get_value },
 	PROBE_TABLE(X)
+#undef X
+#define X(words, name, value) { name, TYPE_TEXT, get_value },
+	FUNCTION_TABLE(X)
 #undef X
 };
 
@@ -49,42 +60,75 @@ static const struct {
 #define X(name, words, value) { words, value },
 	PROBE_TABLE(X)
 #undef X
+#define X(words, name, value) { words, value },
+	FUNCTION_TABLE(X)
+#undef X
 };
-#define PROBES (sizeof(probes) / sizeof(*probes))
+#define X(a, b, c) +1
+enum { PARAMETERS = 0 PROBE_TABLE(X), ALL = PARAMETERS FUNCTION_TABLE(X) };
+#undef X
+
+static bool take(struct action *a, size_t i)
+{
+	a->probe = i;
+	a->columns = &columns[i];
+	a->column_count = 1;
+	return true;
+}
+
+void probes_run(struct request *rq, struct session *s)
+{
+	view_row(rq, &(struct row){ .value = probes[rq->action.probe].value });
+	rq->result.tag = rq->action.probe < PARAMETERS ? "SHOW" : "SELECT 1";
+	console_done(rq, s);
+}
 
 /* --- SHOW --- */
 
-bool probes_find(const struct statement *st, size_t first, struct action *action)
+bool probes_is_parameter(const struct statement *st, struct action *a)
 {
-	for (size_t i = 0; i < PROBES; i++) {
-		size_t n = statement_begins(st, first, probes[i].words);
+	for (size_t i = 0; i < PARAMETERS; i++) {
+		size_t n = statement_begins(st, a->first_arg, probes[i].words);
 
-		if (n > 0 && first + n == st->count) {
-			action->probe = i;
-			action->columns = &probe_columns[i];
-			action->column_count = 1;
-			return true;
-		}
+		if (n > 0 && a->first_arg + n == st->count)
+			return take(a, i);
 	}
 	return false;
 }
 
-void probes_show(struct request *rq, struct session *s)
+/* --- SELECT --- */
+
+static bool is_sign(const struct token *t, char c)
 {
-	view_row(rq, &(struct row){ .value = probes[rq->action.probe].value });
-	rq->result.tag = "SHOW";
-	console_done(rq, s);
+	return t->kind == TOKEN_SIGN && t->text[0] == c;
 }
 
-/* --- SELECT 1 --- */
-
-const struct column probes_ping_column = { "?column?", TYPE_INT4, get_value };
-
-bool probes_is_ping(const struct statement *st)
+/* A name, with or without its schema, and empty parentheses. */
+bool probes_is_function(const struct statement *st, struct action *a)
 {
-	return statement_begins(st, 0, "SELECT") > 0 && st->count == 2 &&
-	       st->token[1].kind == TOKEN_WORD && strlen(st->token[1].text) < 10 &&
-	       st->token[1].text[strspn(st->token[1].text, "0123456789")] == '\0';
+	const struct token *t = &st->token[a->first_arg];
+	const char *name;
+
+	if (st->count - a->first_arg != 3 || t[0].kind != TOKEN_WORD || !is_sign(&t[1], '(') ||
+	    !is_sign(&t[2], ')'))
+		return false;
+	name = t[0].text + (strncasecmp(t[0].text, "pg_catalog.", 11) == 0 ? 11 : 0);
+	for (size_t i = PARAMETERS; i < ALL; i++) {
+		if (strcasecmp(probes[i].words, name) == 0)
+			return take(a, i);
+	}
+	return false;
+}
+
+bool probes_is_ping(const struct statement *st, struct action *a)
+{
+	static const struct column column = { "?column?", TYPE_INT4, get_value };
+	const struct token *t = &st->token[a->first_arg];
+
+	a->columns = &column;
+	a->column_count = 1;
+	return st->count - a->first_arg == 1 && t->kind == TOKEN_WORD && strlen(t->text) < 10 &&
+	       t->text[strspn(t->text, "0123456789")] == '\0';
 }
 
 void probes_ping(struct request *rq, struct session *s)
@@ -98,8 +142,8 @@ void probes_ping(struct request *rq, struct session *s)
 
 static bool is_probe(const char *name)
 {
-	for (size_t i = 0; i < PROBES; i++) {
-		if (strcasecmp(probe_columns[i].name, name) == 0)
+	for (size_t i = 0; i < PARAMETERS; i++) {
+		if (strcasecmp(columns[i].name, name) == 0)
 			return true;
 	}
 	return false;

@@ -89,12 +89,12 @@ static const struct column version_columns[] = {
 	{ "version", TYPE_TEXT, get_value },
 };
 
-/* Tools look for PgBouncer and the first number behind it. */
+const char view_version_text[] = "PgBouncer 1.26.0 compatible, pgseal " PACKAGE_VERSION;
+
 static void version_home(struct request *rq, struct worker *w)
 {
 	(void)w;
-	view_row(rq,
-	         &(struct row){ .value = "PgBouncer 1.26.0 compatible, pgseal " PACKAGE_VERSION });
+	view_row(rq, &(struct row){ .value = view_version_text });
 }
 
 const struct view view_version = VIEW(version_columns, NULL, version_home);

@@ -84,13 +84,19 @@ Test(console_protocol, probes_of_drivers)
 		{ "SHOW default_transaction_isolation", "read committed" },
 		{ "SHOW TRANSACTION ISOLATION LEVEL", "read committed" },
 		{ "show standard_conforming_strings;", "on" },
+		{ "SHOW default_transaction_read_only", "off" },
+		{ "SELECT client_encoding", "UTF8" },
 		{ "SELECT 1", "1" },
+		{ "SELECT current_database()", "pgbouncer" },
+		{ "select pg_catalog.pg_is_in_recovery();", "f" },
+		{ "SELECT current_schema()", "pgseal" },
 		{ "SET extra_float_digits = 3", "" },
 		{ "SET application_name = 'x; y'", "" },
 		{ "SET SESSION TIME ZONE 'UTC'", "" },
 	};
 	PGconn *conn = rig_connect_as(rig, "watcher", "dbname=pgseal");
 
+	cr_assert(strncmp(rig_query(conn, "SELECT version()").s, "PgBouncer 1.", 12) == 0);
 	for (size_t i = 0; i < CASES(probes); i++)
 		cr_assert_str_eq(rig_query(conn, probes[i][0]).s, probes[i][1], "%s", probes[i][0]);
 	cr_assert_str_eq(rig_error(conn, "SET nosuch = 1").s, "42704");

@@ -12,6 +12,7 @@
 #include "pgseal/core/crew.h"
 #include "pgseal/tls/identity.h"
 
+struct action;
 struct request;
 
 /* --- the table --- */
@@ -21,6 +22,9 @@ struct command {
 	const char *args;         /* for people: "[db]" */
 	enum console_right right; /* least that it takes; the dispatcher alone checks */
 	unsigned char min_args, max_args; /* tokens behind the words */
+	/* Is the rest of the statement, from token a->first_arg on, this command's? May fill in a's columns.
+	 * NULL: whatever it is. */
+	bool (*fits)(const struct statement *st, struct action *a);
 	void (*run)(struct request *rq, struct session *s); /* console_done now or later */
 	const struct view *view;  /* of SHOW */
 	int option;               /* run's own */
@@ -35,9 +39,10 @@ struct action {
 	size_t first_arg;             /* token behind the words */
 	const struct column *columns; /* NULL: it returns no rows */
 	size_t column_count;
-	size_t probe;                 /* of a parameter's SHOW: which one */
+	size_t probe;                 /* of what drivers ask for: which one */
 };
-/* The row with the longest words that fit, arguments counted. ERR_SYNTAX with *why for the client. */
+/* The row with the longest words that fit, the first of several; arguments counted. SELECT is another
+ * word for SHOW. ERR_SYNTAX with *why for the client. */
 enum err commands_find(const struct statement *st, struct action *out,
                        struct errbuf *why) MUST_CHECK;
 /* Check the right and run it. rq->action has been found. */

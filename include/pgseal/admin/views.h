@@ -70,6 +70,9 @@ void cell_time(struct cell *out, int64_t epoch_seconds);
 /* A monotonic time as wall time. */
 void cell_moment(struct cell *out, const struct row *row, usec_t at);
 
+/* What SHOW VERSION tells: tools look for PgBouncer and the first number behind it. */
+extern const char view_version_text[];
+
 /* One row of the request's view. */
 void view_row(struct request *rq, const struct row *row);
 
