@@ -177,10 +177,10 @@ void commands_run(struct request *rq, struct session *s)
 	c->run(rq, s);
 }
 
-static bool show_part(struct request *rq, struct worker *w)
+static enum tour_next show_part(struct request *rq, struct worker *w)
 {
 	rq->action.command->view->visit(rq, w);
-	return true;
+	return TOUR_ON;
 }
 
 static bool show_home(struct request *rq, struct worker *w)

@@ -70,7 +70,7 @@ bool console_begin(struct session *s, const char **sql)
 		request_free(rq);
 		return false;
 	}
-	c->busy = true;
+	c->current = rq;
 	commands_run(rq, s);
 	return true;
 }
@@ -82,7 +82,7 @@ void console_done(struct request *rq, struct session *s)
 
 	if (r->no_memory)
 		request_fail(rq, SQLSTATE_OUT_OF_MEMORY, "out of memory");
-	c->busy = false;
+	c->current = NULL;
 	if (c->executing != NULL)
 		extended_result(c, r);
 	else
@@ -192,7 +192,7 @@ static void console_run(struct session *s)
 	c->running = true;
 	for (;;) {
 		flush(s);
-		if (c->closed || c->busy || (c->script.len == 0 && c->queue.len == 0))
+		if (c->closed || c->current != NULL || (c->script.len == 0 && c->queue.len == 0))
 			break;
 		if (c->script.len > 0)
 			script_step(s);
@@ -237,6 +237,15 @@ static enum err console_open(struct session *s)
 	return ERR_OK;
 }
 
+/* Tours alone wait for anything; what travels to control and back is not held up. */
+static void console_cancel(struct session *s)
+{
+	struct request *rq = s->console->current;
+
+	if (rq != NULL && rq->tour.visit != NULL)
+		request_cancel(rq);
+}
+
 /* A request that is under way frees itself when it finds nobody at home. */
 static void console_close(struct session *s)
 {
@@ -252,5 +261,6 @@ static void console_close(struct session *s)
 const struct console_ops console_ops = {
 	.open = console_open,
 	.message = console_message,
+	.cancel = console_cancel,
 	.close = console_close,
 };

@@ -33,7 +33,7 @@ struct console {
 	struct buf script;      /* text of the simple query under way, with its NUL; empty: none */
 	const char *script_at;
 	bool script_answered;   /* it held a statement */
-	bool busy;              /* a request is under way */
+	struct request *current; /* under way; NULL: none */
 	bool running;           /* console_run is on the stack */
 	bool closed;            /* the session ended meanwhile */
 	bool skipping;          /* up to the next Sync, after an error in the extended protocol */

@@ -34,8 +34,16 @@ static void log_act(const struct request *rq, const struct session *s, const cha
 
 /* --- PAUSE: stop lending, then wait until nothing is lent --- */
 
-static bool pause_part(struct request *rq, struct worker *w)
+static bool is_marked(const struct request *rq, const struct worker *w)
 {
+	if (rq->database == NULL)
+		return w->paused;
+	return paused_has(&w->paused_databases, rq->database);
+}
+
+static enum tour_next pause_part(struct request *rq, struct worker *w)
+{
+	rq->fresh = rq->fresh || !is_marked(rq, w);
 	if (rq->database == NULL)
 		w->paused = true;
 	else if (paused_add(&w->paused_databases, rq->database) != ERR_OK)
@@ -44,34 +52,58 @@ static bool pause_part(struct request *rq, struct worker *w)
 		if (concerns(rq, p) && !p->paused)
 			pool_pause(p, true);
 	}
-	return true;
-}
-
-static bool is_paused(const struct request *rq, const struct worker *w)
-{
-	return w->paused ||
-	       (rq->database != NULL && paused_has(&w->paused_databases, rq->database));
+	return TOUR_ON;
 }
 
 /* A RESUME from elsewhere ends the waiting too. */
-static bool drained_part(struct request *rq, struct worker *w)
+static enum tour_next drained_part(struct request *rq, struct worker *w)
 {
-	if (!is_paused(rq, w)) {
+	if (!w->paused && !is_marked(rq, w)) {
 		rq->overtaken = true;
-		return true;
+		return TOUR_ON;
 	}
 	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next) {
 		if (concerns(rq, p) && !pool_drained(p))
-			return false;
+			return TOUR_PARK;
 	}
+	return TOUR_ON;
+}
+
+static enum tour_next resume_part(struct request *rq, struct worker *w)
+{
+	rq->hits += paused_remove(&w->paused_databases, rq->database);
+	if (rq->database == NULL) {
+		rq->hits += w->paused;
+		w->paused = false;
+	}
+	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (concerns(rq, p) && p->paused && !w->paused)
+			pool_pause(p, false);
+	}
+	tour_revisit(w);
+	return TOUR_ON;
+}
+
+static bool taken_back_home(struct request *rq, struct worker *w)
+{
+	(void)w;
+	request_fail_cancelled(rq, "The pause has been ended.");
 	return true;
 }
 
+/* Cancelled, it is taken back, unless it was in force before. */
 static bool drained_home(struct request *rq, struct worker *w)
 {
 	(void)w;
-	if (rq->overtaken)
+	if (rq->overtaken) {
 		request_fail(rq, SQLSTATE_QUERY_CANCELED, "RESUME came while PAUSE was waiting");
+	} else if (rq->cut && rq->fresh) {
+		rq->part = resume_part;
+		rq->home = taken_back_home;
+		return false;
+	} else if (rq->cut) {
+		request_fail_cancelled(rq, "The pause that was in force before goes on.");
+	}
 	return true;
 }
 
@@ -95,21 +127,6 @@ void command_pause(struct request *rq, struct session *s)
 }
 
 /* --- RESUME --- */
-
-static bool resume_part(struct request *rq, struct worker *w)
-{
-	rq->hits += paused_remove(&w->paused_databases, rq->database);
-	if (rq->database == NULL) {
-		rq->hits += w->paused;
-		w->paused = false;
-	}
-	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
-		if (concerns(rq, p) && p->paused)
-			pool_pause(p, false);
-	}
-	tour_revisit(w);
-	return true;
-}
 
 static bool resume_home(struct request *rq, struct worker *w)
 {
@@ -140,7 +157,7 @@ void command_resume(struct request *rq, struct session *s)
 
 /* --- RECONNECT --- */
 
-static bool reconnect_part(struct request *rq, struct worker *w)
+static enum tour_next reconnect_part(struct request *rq, struct worker *w)
 {
 	struct pool *p, *next;
 
@@ -148,7 +165,7 @@ static bool reconnect_part(struct request *rq, struct worker *w)
 		if (concerns(rq, p))
 			pool_reconnect(p, "RECONNECT");
 	}
-	return true;
+	return TOUR_ON;
 }
 
 void command_reconnect(struct request *rq, struct session *s)
@@ -164,7 +181,7 @@ void command_reconnect(struct request *rq, struct session *s)
 
 /* --- KILL_CLIENT --- */
 
-static bool kill_part(struct request *rq, struct worker *w)
+static enum tour_next kill_part(struct request *rq, struct worker *w)
 {
 	struct session *victim = worker_session_by_id(w, rq->id);
 
@@ -172,7 +189,7 @@ static bool kill_part(struct request *rq, struct worker *w)
 		rq->hits++;
 		session_close(victim, CLOSE_KILLED, NULL);
 	}
-	return true;
+	return TOUR_ON;
 }
 
 static bool kill_home(struct request *rq, struct worker *w)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/wire/message.h"
 #include "request_priv.h"
 #include "sums_priv.h"
 
@@ -63,11 +64,15 @@ void request_fail(struct request *rq, const char *sqlstate, const char *fmt, ...
 
 /* --- round the workers --- */
 
-static bool tour_visit(struct tour *t, struct worker *w)
+static enum tour_next tour_visit(struct tour *t, struct worker *w)
 {
 	struct request *rq = (struct request *)t;
+	enum tour_next next = rq->part(rq, w);
 
-	return rq->part(rq, w);
+	if (next != TOUR_PARK || !atomic_load(&rq->cancelled))
+		return next;
+	rq->cut = true;
+	return TOUR_ON;
 }
 
 static void tour_home(struct tour *t, struct worker *w, struct session *s)
@@ -90,7 +95,7 @@ static void tour_drop(struct tour *t)
 _Static_assert(offsetof(struct request, tour) == 0, "a tour leads back to its request");
 
 void request_tour(struct request *rq, struct session *s,
-                  bool (*part)(struct request *rq, struct worker *w),
+                  enum tour_next (*part)(struct request *rq, struct worker *w),
                   bool (*home)(struct request *rq, struct worker *w))
 {
 	rq->part = part;
@@ -102,6 +107,27 @@ void request_tour(struct request *rq, struct session *s,
 	rq->tour.come_home = tour_home;
 	rq->tour.drop = tour_drop;
 	tour_start(&rq->tour);
+}
+
+void request_cancel(struct request *rq)
+{
+	/* Wherever it is: before it parks it looks here, and where it is parked it is woken. */
+	atomic_store(&rq->cancelled, true);
+	tour_revisit_all(rq->tour.crew);
+}
+
+static void append_text(struct buf *to, const char *text)
+{
+	if (to->len > 0 || text == NULL || *text == '\0')
+		return;
+	if (buf_append(to, text, strlen(text) + 1) != ERR_OK)
+		log_warning(LOG_CONSOLE, 0, "answer: %s", err_text(ERR_NO_MEMORY));
+}
+
+void request_fail_cancelled(struct request *rq, const char *detail)
+{
+	request_fail(rq, SQLSTATE_QUERY_CANCELED, "canceling statement due to user request");
+	append_text(&rq->result.detail, detail);
 }
 
 /* --- to control and back --- */
@@ -127,14 +153,6 @@ static void control_there(struct letter *letter, void *process)
 		ops->reload(process, req);
 	else
 		ops->shutdown(process, req);
-}
-
-static void append_text(struct buf *to, const char *text)
-{
-	if (to->len > 0 || text == NULL || *text == '\0')
-		return;
-	if (buf_append(to, text, strlen(text) + 1) != ERR_OK)
-		log_warning(LOG_CONSOLE, 0, "answer: %s", err_text(ERR_NO_MEMORY));
 }
 
 static void control_back(struct letter *letter, void *owner)

@@ -2,6 +2,8 @@
 #ifndef PGSEAL_ADMIN_REQUEST_PRIV_H
 #define PGSEAL_ADMIN_REQUEST_PRIV_H
 
+#include <stdatomic.h>
+
 #include "pgseal/admin/commands.h"
 #include "pgseal/admin/views.h"
 #include "pgseal/core/session.h"
@@ -34,15 +36,17 @@ struct request {
 	struct action action;
 	struct result result;
 	struct sums *sums;
-	/* This worker's part; false: again when something changed. */
-	bool (*part)(struct request *rq, struct worker *w);
+	enum tour_next (*part)(struct request *rq, struct worker *w); /* this worker's */
 	/* Behind the last worker's. False: once more round, with the part and home set now. */
 	bool (*home)(struct request *rq, struct worker *w);
+	atomic_bool cancelled; /* the asking session wants no more of it; set in its thread */
+	bool cut;              /* so a part that would have waited did not */
 	/* the parts' own */
 	const char *database; /* the statement's argument; NULL: all */
 	uint64_t id;
 	size_t hits;
 	bool overtaken;
+	bool fresh; /* nobody had ordered it before */
 };
 
 struct request *request_create(void); /* NULL: out of memory */
@@ -55,8 +59,12 @@ void request_fail(struct request *rq, const char *sqlstate, const char *fmt, ...
 /* Call part in every worker's thread in turn, then home in the asking session's, then console_done.
  * home may be NULL. */
 void request_tour(struct request *rq, struct session *s,
-                  bool (*part)(struct request *rq, struct worker *w),
+                  enum tour_next (*part)(struct request *rq, struct worker *w),
                   bool (*home)(struct request *rq, struct worker *w));
+/* Of a tour: end the waiting. Session's thread. */
+void request_cancel(struct request *rq);
+/* Fail for that reason; detail is static, may be NULL. */
+void request_fail_cancelled(struct request *rq, const char *detail);
 /* Send it to control and back, then console_done. */
 void request_control(struct request *rq, struct session *s, enum control_kind kind);
 

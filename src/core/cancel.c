@@ -40,7 +40,9 @@ static bool same_identity(const struct cancel_request *req, const struct session
 
 static void cancel_session(struct session *s)
 {
-	if (s->state == SESSION_WAITING)
+	if (s->console != NULL)
+		s->worker->crew->console->cancel(s);
+	else if (s->state == SESSION_WAITING)
 		session_fail_request(s, SQLSTATE_QUERY_CANCELED,
 		                     "canceling statement due to user request");
 	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker))

@@ -22,6 +22,7 @@ struct worker;
 struct console_ops {
 	enum err (*open)(struct session *s);                      /* greeted already: make s->console */
 	void (*message)(struct session *s, char type, const unsigned char *body, size_t len);
+	void (*cancel)(struct session *s);                        /* a cancel request for what it runs */
 	void (*close)(struct session *s);                         /* free s->console */
 };
 

@@ -14,6 +14,13 @@ struct crew;
 struct session;
 struct worker;
 
+/* What becomes of a request behind a worker's part. */
+enum tour_next {
+	TOUR_ON,    /* done here: to the next worker, or home */
+	TOUR_PARK,  /* stays here and is looked at again when something has changed */
+	TOUR_AGAIN, /* so much for this turn of the worker; the same again in its next */
+};
+
 /* Embedded in a request of the floor above. */
 struct tour {
 	struct letter letter;
@@ -22,9 +29,7 @@ struct tour {
 	size_t at;                      /* index of the worker that has it; worker_count: going home */
 	size_t home;                    /* worker of the session that asked */
 	uint64_t session_id;            /* it may be gone by then */
-	/* This worker's part. False: not finished, park it here; it is called again when something
-	 * changed. */
-	bool (*visit)(struct tour *t, struct worker *w);
+	enum tour_next (*visit)(struct tour *t, struct worker *w); /* this worker's part */
 	void (*come_home)(struct tour *t, struct worker *w, struct session *s); /* s NULL: gone. Frees */
 	void (*drop)(struct tour *t);   /* frees, at shutdown */
 };
@@ -33,5 +38,7 @@ STAILQ_HEAD(tour_list, tour);
 void tour_start(struct tour *t);
 /* Call visit again for the parked ones: something changed. Cheap when there are none. */
 void tour_revisit(struct worker *w);
+/* The same in every worker, from any of them: something changed that a tour looks at wherever it is. */
+void tour_revisit_all(struct crew *crew);
 
 #endif

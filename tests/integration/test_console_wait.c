@@ -1,0 +1,134 @@
+/* Orders of the console that wait, and what ends the waiting. */
+#include <stdio.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/rig.h"
+
+#define SILENT_MS 200
+
+#define IDENTITIES                                              \
+	"operator = cn:operator roles=operator console=admin\n" \
+	"rest = cn:/^([a-z]+)$/ roles=\\1\n"
+
+static struct rig *rig;
+
+static void start(void)
+{
+	rig = rig_start("workers = 3\n", NULL, IDENTITIES);
+}
+
+static void stop(void)
+{
+	rig_stop(rig);
+}
+
+TestSuite(console_wait, .init = start, .fini = stop, .timeout = 120);
+
+static PGconn *console(void)
+{
+	return rig_connect_as(rig, "operator", "dbname=pgseal");
+}
+
+/* A session in a transaction: what PAUSE waits for. */
+static PGconn *busy(const char *name)
+{
+	PGconn *conn = rig_connect_as(rig, name, "dbname=app");
+
+	rig_exec(conn, "BEGIN");
+	rig_exec(conn, "SELECT 1");
+	return conn;
+}
+
+static void cancel(PGconn *conn)
+{
+	PGcancel *key = PQgetCancel(conn);
+	char why[256] = "";
+
+	cr_assert(key != NULL && PQcancel(key, why, sizeof(why)), "%s", why);
+	PQfreeCancel(key);
+}
+
+/* --- Ctrl-C --- */
+
+Test(console_wait, cancel_ends_a_waiting_pause_and_takes_it_back)
+{
+	PGconn *operator = console(), *alice = busy("alice");
+	PGconn *bob = rig_connect_as(rig, "bob", "dbname=app");
+
+	cr_assert(PQsendQuery(operator, "PAUSE app; SHOW VERSION"));
+	cr_assert(rig_console_wait(rig, "SHOW DATABASES", "name", "app", "paused", "1",
+	                           RIG_PATIENCE_MS));
+	cr_assert(PQsendQuery(bob, "SELECT 2"));
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	cancel(operator);
+	cr_assert_str_eq(rig_outcome(operator).s, "57014");
+	cr_assert_str_eq(rig_scalar(bob).s, "2");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "paused").s, "0");
+	rig_exec(alice, "COMMIT");
+	cr_assert_str_eq(rig_query(operator, "SELECT 3").s, "3");
+	PQfinish(operator);
+	PQfinish(alice);
+	PQfinish(bob);
+}
+
+/* What another session has ordered is not for this one to end. */
+Test(console_wait, cancel_leaves_a_pause_that_was_in_force)
+{
+	PGconn *first = console(), *second = console(), *alice = busy("alice");
+
+	cr_assert(PQsendQuery(first, "PAUSE"));
+	cr_assert(rig_console_wait(rig, "SHOW STATE", "key", "paused", "value", "yes",
+	                           RIG_PATIENCE_MS));
+	cr_assert(PQsendQuery(second, "PAUSE"));
+	cr_assert(rig_stays_silent(second, SILENT_MS));
+	cancel(second);
+	cr_assert_str_eq(rig_outcome(second).s, "57014");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW STATE", "key", "paused", "value").s, "yes");
+	cr_assert(rig_stays_silent(first, SILENT_MS));
+	rig_exec(alice, "COMMIT");
+	cr_assert_str_eq(rig_outcome(first).s, "");
+	rig_exec(second, "RESUME");
+	PQfinish(first);
+	PQfinish(second);
+	PQfinish(alice);
+}
+
+/* A database's pause taken back must not end everybody's. */
+Test(console_wait, cancel_of_one_databases_pause_leaves_everybodys)
+{
+	PGconn *first = console(), *second = console(), *alice = busy("alice");
+	PGconn *bob = rig_connect_as(rig, "bob", "dbname=app");
+
+	cr_assert(PQsendQuery(first, "PAUSE"));
+	cr_assert(rig_console_wait(rig, "SHOW STATE", "key", "paused", "value", "yes",
+	                           RIG_PATIENCE_MS));
+	cr_assert(PQsendQuery(second, "PAUSE app"));
+	cr_assert(rig_stays_silent(second, SILENT_MS));
+	cancel(second);
+	cr_assert_str_eq(rig_outcome(second).s, "57014");
+	cr_assert(PQsendQuery(bob, "SELECT 2"));
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	rig_exec(alice, "COMMIT");
+	cr_assert_str_eq(rig_outcome(first).s, "");
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	rig_exec(first, "RESUME");
+	cr_assert_str_eq(rig_scalar(bob).s, "2");
+	PQfinish(first);
+	PQfinish(second);
+	PQfinish(alice);
+	PQfinish(bob);
+}
+
+Test(console_wait, cancel_of_an_idle_console_does_nothing)
+{
+	PGconn *operator = console();
+
+	cancel(operator);
+	cr_assert_str_eq(rig_query(operator, "SELECT 1").s, "1");
+	cancel(operator);
+	rig_exec(operator, "PAUSE app");
+	rig_exec(operator, "RESUME app");
+	PQfinish(operator);
+}
