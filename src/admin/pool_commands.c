@@ -17,6 +17,11 @@ static bool concerns(const struct request *rq, const struct pool *p)
 static bool take_database(struct request *rq, const struct session *s)
 {
 	rq->database = request_arg(rq, 0);
+	if (rq->database != NULL && site_is_console(rq->database)) {
+		request_fail(rq, SQLSTATE_FEATURE_NOT_SUPPORTED, "%s: %s is the console",
+		             rq->action.command->words, rq->database);
+		return false;
+	}
 	if (rq->database == NULL || site_database(s->worker->site, rq->database) != NULL)
 		return true;
 	request_fail(rq, SQLSTATE_UNDEFINED_DATABASE, "no such database: %s", rq->database);
@@ -32,13 +37,27 @@ static void log_act(const struct request *rq, const struct session *s, const cha
 	         rq->database != NULL ? "\"" : "");
 }
 
+/* An order about one database, or all where the statement names none: log it, then round the workers. */
+static void order(struct request *rq, struct session *s, const char *act,
+                  enum tour_next (*part)(struct request *rq, struct worker *w),
+                  bool (*home)(struct request *rq, struct worker *w))
+{
+	rq->result.tag = rq->action.command->words;
+	if (!take_database(rq, s)) {
+		console_done(rq, s);
+		return;
+	}
+	log_act(rq, s, act);
+	request_tour(rq, s, part, home);
+}
+
 /* --- PAUSE: stop lending, then wait until nothing is lent --- */
 
 static bool is_marked(const struct request *rq, const struct worker *w)
 {
 	if (rq->database == NULL)
 		return w->paused;
-	return paused_has(&w->paused_databases, rq->database);
+	return marked_has(&w->paused_databases, rq->database);
 }
 
 static enum tour_next pause_part(struct request *rq, struct worker *w)
@@ -46,7 +65,7 @@ static enum tour_next pause_part(struct request *rq, struct worker *w)
 	rq->fresh = rq->fresh || !is_marked(rq, w);
 	if (rq->database == NULL)
 		w->paused = true;
-	else if (paused_add(&w->paused_databases, rq->database) != ERR_OK)
+	else if (marked_add(&w->paused_databases, rq->database) != ERR_OK)
 		rq->result.no_memory = true;
 	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
 		if (concerns(rq, p) && !p->paused)
@@ -71,7 +90,7 @@ static enum tour_next drained_part(struct request *rq, struct worker *w)
 
 static enum tour_next resume_part(struct request *rq, struct worker *w)
 {
-	rq->hits += paused_remove(&w->paused_databases, rq->database);
+	rq->hits += marked_remove(&w->paused_databases, rq->database);
 	if (rq->database == NULL) {
 		rq->hits += w->paused;
 		w->paused = false;
@@ -117,13 +136,7 @@ static bool pause_home(struct request *rq, struct worker *w)
 
 void command_pause(struct request *rq, struct session *s)
 {
-	rq->result.tag = "PAUSE";
-	if (!take_database(rq, s)) {
-		console_done(rq, s);
-		return;
-	}
-	log_act(rq, s, "pause");
-	request_tour(rq, s, pause_part, pause_home);
+	order(rq, s, "pause", pause_part, pause_home);
 }
 
 /* --- RESUME --- */
@@ -140,19 +153,38 @@ static bool resume_home(struct request *rq, struct worker *w)
 
 void command_resume(struct request *rq, struct session *s)
 {
-	rq->result.tag = "RESUME";
 	if (request_arg(rq, 0) != NULL && s->worker->paused) {
 		request_fail(rq, SQLSTATE_NOT_IN_STATE,
 		             "everything is paused; RESUME without a database ends that");
 		console_done(rq, s);
 		return;
 	}
-	if (!take_database(rq, s)) {
-		console_done(rq, s);
-		return;
-	}
-	log_act(rq, s, "resume");
-	request_tour(rq, s, resume_part, resume_home);
+	order(rq, s, "resume", resume_part, resume_home);
+}
+
+/* --- DISABLE and ENABLE: newcomers only; a worker refuses those that a gate had let in --- */
+
+static enum tour_next disable_part(struct request *rq, struct worker *w)
+{
+	if (marked_add(&w->disabled_databases, rq->database) != ERR_OK)
+		rq->result.no_memory = true;
+	return TOUR_ON;
+}
+
+void command_disable(struct request *rq, struct session *s)
+{
+	order(rq, s, "disable", disable_part, NULL);
+}
+
+static enum tour_next enable_part(struct request *rq, struct worker *w)
+{
+	(void)marked_remove(&w->disabled_databases, rq->database);
+	return TOUR_ON;
+}
+
+void command_enable(struct request *rq, struct session *s)
+{
+	order(rq, s, "enable", enable_part, NULL);
 }
 
 /* --- RECONNECT --- */
@@ -170,13 +202,7 @@ static enum tour_next reconnect_part(struct request *rq, struct worker *w)
 
 void command_reconnect(struct request *rq, struct session *s)
 {
-	rq->result.tag = "RECONNECT";
-	if (!take_database(rq, s)) {
-		console_done(rq, s);
-		return;
-	}
-	log_act(rq, s, "reconnect");
-	request_tour(rq, s, reconnect_part, NULL);
+	order(rq, s, "reconnect", reconnect_part, NULL);
 }
 
 /* --- KILL_CLIENT --- */

@@ -6,6 +6,8 @@
 
 void command_pause(struct request *rq, struct session *s);
 void command_resume(struct request *rq, struct session *s);
+void command_disable(struct request *rq, struct session *s);
+void command_enable(struct request *rq, struct session *s);
 void command_reconnect(struct request *rq, struct session *s);
 void command_kill_client(struct request *rq, struct session *s);
 

@@ -173,9 +173,17 @@ static void get_paused(struct cell *out, const struct row *row)
 {
 	bool paused = row->database != NULL &&
 	              (row->worker->paused ||
-	               paused_has(&row->worker->paused_databases, row->name));
+	               marked_has(&row->worker->paused_databases, row->name));
 
 	out->text = paused ? "1" : "0";
+}
+
+static void get_disabled(struct cell *out, const struct row *row)
+{
+	bool disabled = row->database != NULL &&
+	                marked_has(&row->worker->disabled_databases, row->name);
+
+	out->text = disabled ? "1" : "0";
 }
 
 static const struct column databases_columns[] = {
@@ -195,7 +203,7 @@ static const struct column databases_columns[] = {
 	{ "max_client_connections", TYPE_INT4, get_max_db_client_connections },
 	{ "current_client_connections", TYPE_INT4, get_current_clients },
 	{ "paused", TYPE_INT4, get_paused },
-	{ "disabled", TYPE_INT4, get_zero },
+	{ "disabled", TYPE_INT4, get_disabled },
 };
 
 static const struct sum *sum_of(const struct sums *sums, const char *database)

@@ -1,9 +1,10 @@
 /* A session comes from its gate into its worker: greeted, or left to wait for what to greet it with. */
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
 
 static void log_login(const struct session *s)
 {
@@ -54,6 +55,15 @@ static void enter_pool(struct session *s, struct database *db)
 		pool_wait(p, s);
 }
 
+/* In PgBouncer's words, and with its SQLSTATE. */
+static void refuse_disabled(struct session *s)
+{
+	char message[160];
+
+	snprintf(message, sizeof(message), "database \"%s\" is disabled", s->startup->database);
+	session_close_words(s, CLOSE_DISABLED, SQLSTATE_PROTOCOL_VIOLATION, message, NULL);
+}
+
 static void session_arrive(struct letter *letter, void *owner)
 {
 	struct session *s = (struct session *)letter;
@@ -70,6 +80,8 @@ static void session_arrive(struct letter *letter, void *owner)
 		open_console(s);
 	else if (w->draining)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
+	else if (marked_has(&w->disabled_databases, s->startup->database))
+		refuse_disabled(s);
 	else
 		enter_pool(s, site_database(w->site, s->startup->database));
 }

@@ -47,7 +47,7 @@ struct pool *pool_get(struct worker *w, struct route *route, struct database *db
 		TAILQ_INIT(&p->servers[state]);
 	TAILQ_INIT(&p->waiters);
 	TAILQ_INIT(&p->throttled);
-	p->paused = w->paused || paused_has(&w->paused_databases, route_database(route));
+	p->paused = w->paused || marked_has(&w->paused_databases, route_database(route));
 	p->route = route;
 	p->db = db;
 	if (timer_create_in(w->loop, wait_due, p, &p->wait_timer) != ERR_OK ||

@@ -450,7 +450,8 @@ void worker_free(struct worker *w)
 	mailbox_free(w->mailbox);
 	HASH_ITER(hh, w->pools, p, next)
 		pool_free(p);
-	(void)paused_remove(&w->paused_databases, NULL);
+	(void)marked_remove(&w->paused_databases, NULL);
+	(void)marked_remove(&w->disabled_databases, NULL);
 	timer_free(w->leave_timer);
 	timer_free(w->stats_timer);
 	params_table_free(w->params);

@@ -6,7 +6,7 @@
 
 #include <criterion/criterion.h>
 
-#include "tests/integration/rig.h"
+#include "tests/integration/guest.h"
 
 #define CASES(t) (sizeof(t) / sizeof(t)[0])
 #define SILENT_MS 200
@@ -174,6 +174,58 @@ Test(orders, pause_outlives_the_console_that_asked)
 	cr_assert_str_eq(rig_scalar(alice).s, "2");
 	PQfinish(operator);
 	PQfinish(alice);
+}
+
+/* --- DISABLE and ENABLE --- */
+
+Test(orders, disable_refuses_newcomers_and_nobody_else)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app"), *late;
+
+	rig_exec(alice, "BEGIN");
+	expect_tag(operator, "DISABLE app", "DISABLE");
+	expect_tag(operator, "DISABLE app", "DISABLE");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "disabled").s,
+	                 "1");
+	for (int i = 0; i < 2; i++) { /* one for each worker */
+		late = rig_try_connect(rig, "bob", "dbname=app");
+		cr_assert_eq(PQstatus(late), CONNECTION_BAD);
+		cr_assert(strstr(PQerrorMessage(late), "database \"app\" is disabled") != NULL, "%s",
+		          PQerrorMessage(late));
+		PQfinish(late);
+	}
+	late = rig_connect_as(rig, "bob", "dbname=other");
+	rig_exec(late, "SELECT 1");
+	PQfinish(late);
+	rig_exec(alice, "COMMIT");
+	cr_assert_str_eq(rig_query(alice, "SELECT 2").s, "2");
+	expect_tag(operator, "ENABLE app", "ENABLE");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "disabled").s,
+	                 "0");
+	late = rig_connect_as(rig, "bob", "dbname=app");
+	cr_assert_str_eq(rig_query(late, "SELECT 3").s, "3");
+	cr_assert_str_eq(rig_error(operator, "DISABLE nosuch").s, "3D000");
+	cr_assert_str_eq(rig_error(operator, "DISABLE pgseal").s, "0A000");
+	cr_assert_str_eq(rig_error(operator, "DISABLE").s, "42601");
+	PQfinish(late);
+	PQfinish(alice);
+	PQfinish(operator);
+}
+
+Test(orders, a_reload_leaves_databases_disabled)
+{
+	PGconn *operator = console(), *late;
+	struct guest_answer answer;
+
+	expect_tag(operator, "DISABLE app", "DISABLE");
+	expect_tag(operator, "RELOAD", "RELOAD");
+	guest_try(rig, "alice", "alice", "app", &answer);
+	cr_assert_str_eq(answer.severity, "FATAL");
+	cr_assert_str_eq(answer.sqlstate, "08P01");
+	expect_tag(operator, "ENABLE app", "ENABLE");
+	late = rig_connect(rig, "dbname=app");
+	PQfinish(late);
+	PQfinish(operator);
 }
 
 /* --- RECONNECT --- */

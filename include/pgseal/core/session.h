@@ -41,6 +41,7 @@ enum session_state {
 	X(CLOSE_SERVER_LOGIN, "FATAL", "08006", "could not connect to the server", "server login failed") \
 	X(CLOSE_WAIT, "FATAL", "53300", "query_wait_timeout", "query_wait_timeout") \
 	X(CLOSE_SETUP, "FATAL", "22023", "session parameters were refused by the server", "session parameters refused") \
+	X(CLOSE_DISABLED, "FATAL", "08P01", "database is disabled", "database is disabled") \
 	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
 	X(CLOSE_SHUTDOWN, "FATAL", "57P01", "terminating connection due to administrator command", "shutdown") \
 	X(CLOSE_NO_MEMORY, "FATAL", "53200", "out of memory", "out of memory")

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "pgseal/core/crew.h"
-#include "pgseal/core/paused.h"
+#include "pgseal/core/marked.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/site.h"
 #include "pgseal/core/tour.h"
@@ -41,7 +41,8 @@ struct worker {
 	bool at_once;                   /* and there is no waiting for the rest */
 	bool drained;                   /* said so to control */
 	bool paused;                    /* PAUSE without a database: new pools too */
-	struct paused_list paused_databases; /* PAUSE with one: new pools of it too */
+	struct marked_list paused_databases; /* PAUSE with one: new pools of it too */
+	struct marked_list disabled_databases; /* DISABLE: nobody new */
 	struct tour_list parked;        /* console requests that wait here for something */
 };
 

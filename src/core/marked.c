@@ -1,11 +1,11 @@
-#include "pgseal/core/paused.h"
+#include "pgseal/core/marked.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-bool paused_has(const struct paused_list *list, const char *database)
+bool marked_has(const struct marked_list *list, const char *database)
 {
-	const struct paused *p;
+	const struct marked *p;
 
 	LIST_FOREACH(p, list, link)
 		if (strcmp(p->name, database) == 0)
@@ -13,12 +13,12 @@ bool paused_has(const struct paused_list *list, const char *database)
 	return false;
 }
 
-enum err paused_add(struct paused_list *list, const char *database)
+enum err marked_add(struct marked_list *list, const char *database)
 {
 	size_t size = strlen(database) + 1;
-	struct paused *p;
+	struct marked *p;
 
-	if (paused_has(list, database))
+	if (marked_has(list, database))
 		return ERR_OK;
 	if ((p = malloc(sizeof(*p) + size)) == NULL)
 		return ERR_NO_MEMORY;
@@ -27,9 +27,9 @@ enum err paused_add(struct paused_list *list, const char *database)
 	return ERR_OK;
 }
 
-size_t paused_remove(struct paused_list *list, const char *database)
+size_t marked_remove(struct marked_list *list, const char *database)
 {
-	struct paused *p, *next;
+	struct marked *p, *next;
 	size_t n = 0;
 
 	for (p = LIST_FIRST(list); p != NULL; p = next) {
