@@ -84,6 +84,11 @@ void crowd_start(struct crowd *c, const struct rig *rig, int size, const char *e
 	}
 }
 
+void crowd_end(struct crowd *c)
+{
+	c->deadline_ms = rig_now_ms();
+}
+
 void crowd_join(struct crowd *c)
 {
 	for (int i = 0; i < c->size; i++)

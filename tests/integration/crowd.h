@@ -27,13 +27,15 @@ struct crowd {
 	void (*body)(struct member *m);
 	char conninfo[4096];
 	void *arg;
-	int64_t deadline_ms;
+	_Atomic int64_t deadline_ms;
 	struct member members[CROWD_MAX];
 };
 
 /* Start `size` members as alice; body runs once in each. */
 void crowd_start(struct crowd *c, const struct rig *rig, int size, const char *extra, int run_ms,
                  void (*body)(struct member *m), void *arg);
+/* From now on no member goes on. */
+void crowd_end(struct crowd *c);
 /* Until all have come back; a member with a fault fails the test. */
 void crowd_join(struct crowd *c);
 /* For the bodies: is there time left? */

@@ -220,6 +220,13 @@ void rig_configure(struct rig *rig, const char *settings, const char *databases,
 
 /* --- the process --- */
 
+static void (*before_exec)(void);
+
+void rig_before_exec(void (*prepare)(void))
+{
+	before_exec = prepare;
+}
+
 /* Child side: never returns. The test's death is pgseal's. */
 static void run_binary(const char *output, const char *const *argv)
 {
@@ -229,6 +236,8 @@ static void run_binary(const char *output, const char *const *argv)
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	close(fd);
+	if (before_exec != NULL)
+		before_exec();
 	execv(argv[0], (char *const *)argv);
 	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);

@@ -44,7 +44,17 @@ struct rig_text rig_admin_query(const char *sql);
 /* Poll until the superuser's query yields this text. */
 bool rig_admin_wait(const char *sql, const char *want, int wait_ms);
 
+/* Until this test is dead no other test of the program gets beyond the same call: for those who do
+ * things to its PostgreSQL, all of whose neighbours must ask for it. */
+void rig_alone(void);
+/* pgseal was built with a sanitizer: it is several times slower, and keeps memory to itself. */
+bool rig_sanitized(void);
+
 /* --- pgseal (rig.c) --- */
+
+/* What every pgseal that this test starts from now on does before it is one: limits, namespaces,
+ * environment. NULL: nothing. */
+void rig_before_exec(void (*prepare)(void));
 
 /* Write a configuration and start pgseal on it, listening when this returns. Each text is the inside
  * of its section, NULL for the default: nothing but what the rig itself needs; databases app and

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -81,6 +82,34 @@ void rig_require(void)
 {
 	if (getenv(RIG_ENV_PORT) == NULL)
 		cr_skip_test("no PostgreSQL on this machine");
+}
+
+void rig_alone(void)
+{
+	/* kept open until the end of the test's process, and not left to its children */
+	int fd = open(rig_printf("%s/alone.lock", rig_root()).s, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, "%s", strerror(errno));
+}
+
+/* All sanitizers leave their names in what they instrument. */
+bool rig_sanitized(void)
+{
+	static const char *const marks[] = { "__asan_init", "__tsan_init" };
+	int fd = open(rig_binary(), O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool found = false;
+	void *at;
+
+	cr_assert(fd >= 0 && fstat(fd, &st) == 0, "%s: %s", rig_binary(), strerror(errno));
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	cr_assert(at != MAP_FAILED);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		found = found ||
+		        memmem(at, (size_t)st.st_size, marks[i], strlen(marks[i])) != NULL;
+	munmap(at, (size_t)st.st_size);
+	close(fd);
+	return found;
 }
 
 int rig_postgres_port(void)
