@@ -1,0 +1,142 @@
+/* The impostor's thread and what it can say. */
+#include "tests/integration/impostor.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/rig_priv.h"
+
+static bool read_all(SSL *ssl, void *to, size_t n)
+{
+	char *at = to;
+	size_t got;
+
+	for (; n > 0; n -= got, at += got)
+		if (SSL_read_ex(ssl, at, n, &got) != 1)
+			return false;
+	return true;
+}
+
+bool impostor_asked_for_tls(int fd)
+{
+	char request[8];
+
+	return recv(fd, request, sizeof(request), MSG_WAITALL) == (ssize_t)sizeof(request);
+}
+
+SSL *impostor_secure(const struct impostor *im, int fd)
+{
+	SSL *ssl = SSL_new(im->ctx);
+
+	SSL_set_fd(ssl, fd);
+	if (impostor_asked_for_tls(fd) && send(fd, "S", 1, MSG_NOSIGNAL) == 1 &&
+	    SSL_accept(ssl) == 1)
+		return ssl;
+	SSL_free(ssl);
+	return NULL;
+}
+
+char impostor_hear(SSL *ssl, bool first, char *body, size_t cap)
+{
+	char type = 'p';
+	uint32_t size;
+
+	if ((!first && !read_all(ssl, &type, 1)) || !read_all(ssl, &size, sizeof(size)))
+		return 0;
+	size = ntohl(size) - (uint32_t)sizeof(size);
+	if (size >= cap || !read_all(ssl, body, size))
+		return 0;
+	body[size] = '\0';
+	return type;
+}
+
+void impostor_tell(SSL *ssl, struct script *say)
+{
+	size_t sent;
+
+	SSL_write_ex(ssl, say->at, say->len, &sent);
+	say->len = 0;
+}
+
+void impostor_put_welcome(struct script *say)
+{
+	static const char *const params[][2] = {
+		{ "server_version", "15.0" },  { "client_encoding", "UTF8" },
+		{ "DateStyle", "ISO, MDY" },   { "TimeZone", "UTC" },
+		{ "integer_datetimes", "on" }, { "standard_conforming_strings", "on" },
+		{ "application_name", "" },    { "IntervalStyle", "postgres" },
+	};
+	char body[100];
+
+	script_put(say, 'R', "\0\0\0\0", 4);
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
+		int n = snprintf(body, sizeof(body), "%s%c%s", params[i][0], '\0', params[i][1]);
+
+		script_put(say, 'S', body, (size_t)n + 1);
+	}
+	script_put(say, 'K', "\0\0\1\2\0\0\0\3", 8);
+	script_put(say, 'Z', "I", 1);
+}
+
+void impostor_put_fatal(struct script *say, const char *sqlstate, const char *message)
+{
+	char body[300];
+	int n = snprintf(body, sizeof(body), "SFATAL%cVFATAL%cC%.5s%cM%.200s%c", '\0', '\0',
+	                 sqlstate, '\0', message, '\0');
+
+	script_put(say, 'E', body, (size_t)n + 1);
+}
+
+static void *run(void *arg)
+{
+	struct impostor *im = arg;
+	int fd, on = 1;
+
+	while ((fd = accept(im->fd, NULL, NULL)) >= 0) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		im->connections++;
+		im->receive(im, fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+void impostor_start(struct impostor *im, const char *cert,
+                    void (*receive)(struct impostor *im, int fd), const void *arg)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct rig_text prefix = cert != NULL ? rig_printf("%s", cert)
+	                                      : rig_printf("%s/server", rig_pki());
+	socklen_t len = sizeof(at);
+
+	signal(SIGPIPE, SIG_IGN);
+	im->receive = receive;
+	im->arg = arg;
+	im->connections = 0;
+	im->ctx = SSL_CTX_new(TLS_server_method());
+	cr_assert(SSL_CTX_use_certificate_chain_file(im->ctx,
+	                                             rig_printf("%.3000s.crt", prefix.s).s) == 1);
+	cr_assert(SSL_CTX_use_PrivateKey_file(im->ctx, rig_printf("%.3000s.key", prefix.s).s,
+	                                      SSL_FILETYPE_PEM) == 1);
+	im->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cr_assert(bind(im->fd, (struct sockaddr *)&at, len) == 0 && listen(im->fd, 16) == 0 &&
+	          getsockname(im->fd, (struct sockaddr *)&at, &len) == 0);
+	im->port = ntohs(at.sin_port);
+	cr_assert(pthread_create(&im->thread, NULL, run, im) == 0);
+}
+
+void impostor_stop(struct impostor *im)
+{
+	shutdown(im->fd, SHUT_RDWR);
+	pthread_join(im->thread, NULL);
+	close(im->fd);
+	SSL_CTX_free(im->ctx);
+}
