@@ -1,6 +1,7 @@
 /* Raw clients of the rig: bytes over TCP, Unix sockets and OpenSSL. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,9 +16,12 @@
 
 static int connect_to(int family, const struct sockaddr *at, socklen_t len)
 {
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	cr_assert(fd >= 0 && connect(fd, at, len) == 0, "connect: %s", strerror(errno));
+	/* like libpq: two small packets in a row must not wait for an acknowledgement */
+	if (family == AF_INET)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return fd;
 }
 
