@@ -21,7 +21,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 	X(LOG_SERVER, "server")   \
 	X(LOG_POOL, "pool")       \
 	X(LOG_CANCEL, "cancel")   \
-	X(LOG_CONSOLE, "console")
+	X(LOG_CONSOLE, "console") \
+	X(LOG_HTTP, "http")
 enum log_area {
 #define X(number, text) number,
 	LOG_AREA_TABLE(X)
