@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,10 +318,19 @@ static enum err write_pidfile(struct process *p, struct errbuf *why)
 
 /* ---- threads ---- */
 
+/* Cores that we may run on: taskset or a container may have taken some away. */
+static int64_t cores_ours(void)
+{
+	cpu_set_t ours;
+
+	if (sched_getaffinity(0, sizeof(ours), &ours) == 0)
+		return CPU_COUNT(&ours);
+	return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static size_t threads_wanted(int64_t setting)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	int64_t n = setting > 0 ? setting : cores;
+	int64_t n = setting > 0 ? setting : cores_ours();
 
 	if (n < 1)
 		n = 1;
