@@ -74,11 +74,10 @@ static void start(const char *settings, const char *keys)
 {
 	rig_require();
 	impostor_start(&impostor, NULL, receive, NULL);
-	rig = rig_start(rig_printf("workers = 1\n%s", settings).s,
-	                rig_printf("app = host=127.0.0.1 port=%d pool_size=1 %s\n", impostor.port,
-	                           keys)
-	                        .s,
-	                NULL);
+	rig = rig_start(
+		rig_printf("workers = 1\n%s", settings).s,
+		rig_printf("app = host=127.0.0.1 port=%d pool_size=1 %s\n", impostor.port, keys).s,
+		NULL);
 }
 
 static void stop(void)
@@ -103,7 +102,8 @@ static void all_is_well(void)
 
 static void put_columns(struct script *s)
 {
-	static const char column[] = "\0\1column\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0";
+	static const char column[] =
+		"\0\1column\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0";
 
 	script_put(s, 'T', column, sizeof(column) - 1);
 }
@@ -141,7 +141,8 @@ static void check_words(size_t len, const struct frames *f, const char *heard)
 {
 	bool begun;
 	struct rig_text types = whole(len, &begun);
-	struct rig_text told = rig_printf("%.100sE!", types.s), silent = rig_printf("%.100s!", types.s);
+	struct rig_text told = rig_printf("%.100sE!", types.s),
+			silent = rig_printf("%.100s!", types.s);
 
 	if (strcmp(heard, silent.s) == 0)
 		cr_assert(begun, "%zu bytes: nothing was told", len);
@@ -261,7 +262,10 @@ struct lie {
 	size_t n;
 	const char *heard;
 };
-#define LIE(what, bytes, heard) { what, bytes, sizeof(bytes) - 1, heard }
+#define LIE(what, bytes, heard)                       \
+	{                                             \
+		what, bytes, sizeof(bytes) - 1, heard \
+	}
 
 /* An answer that begins well, so that something is under way. */
 #define ROWS "T\0\0\0\6\0\0D\0\0\0\6\0\0"
@@ -283,7 +287,8 @@ Test(fault_answers, lengths_that_lie_end_that_client_alone)
 		LIE("parameter without an end", ROWS "S\0\0\0\6xy", "TDE!"),
 		LIE("no such message", ROWS "y\0\0\0\4", "TDE!"),
 		LIE("no ascii", ROWS "\377\0\0\0\4", "TDE!"),
-		LIE("bytes behind a message that was cut short", ROWS "D\0\0\0\6\0\0\0\0\0", "TDE!"),
+		LIE("bytes behind a message that was cut short", ROWS "D\0\0\0\6\0\0\0\0\0",
+		    "TDE!"),
 		LIE("status that there is not", ROWS "Z\0\0\0\5Q", "TDE!"),
 		LIE("answer that was not asked for", "2\0\0\0\4Z\0\0\0\5I", "E!"),
 		LIE("more than it sends", ROWS "D\0\1\0\0\0\1", "TD!"),
