@@ -36,7 +36,7 @@ static void get_pool_mode(struct cell *out, const struct row *row)
 	out->text = "statement";
 	if (row->database == NULL)
 		return;
-	terms_agree(&terms, row->user, row->database);
+	terms_agree(&terms, row->user, row->database, &row->site->settings);
 	out->text = mode_word(terms.pool_mode);
 }
 
@@ -102,7 +102,7 @@ static void pools_home(struct request *rq, struct worker *w)
 		return;
 	sums_sort(rq->sums);
 	for (const struct sum *sum = rq->sums->by_key; sum != NULL; sum = sum->hh.next)
-		view_row(rq, &(struct row){ .sum = sum, .database = sum->db,
+		view_row(rq, &(struct row){ .sum = sum, .site = w->site, .database = sum->db,
 		                            .user = site_user(w->site, sum->user) });
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/deadlines.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
@@ -49,6 +50,7 @@ static void enter_pool(struct session *s, struct database *db)
 	s->pool = p;
 	s->mode = (uint8_t)p->terms.pool_mode;
 	pool_count_session(p, 1);
+	deadlines_watch(p);
 	if (pool_knows_greeting(p))
 		session_greet(s);
 	else

@@ -107,6 +107,7 @@ static bool still_busy(const struct server *srv)
 static void answered(struct dial *d, struct worker *w)
 {
 	struct pool *p = NULL;
+	bool astray = !d->ok && d->sent;
 	struct server *srv;
 
 	if (!d->ok)
@@ -118,6 +119,9 @@ static void answered(struct dial *d, struct worker *w)
 	if (srv == NULL)
 		return;
 	srv->cancel = NULL;
+	/* Nobody can tell whether it will meet somebody's query yet. */
+	if (astray)
+		srv->stale = "a cancel for it went unanswered";
 	if (srv->cancel_again && still_busy(srv)) {
 		cancel_server(srv);
 		return;
@@ -148,6 +152,7 @@ void cancel_server(struct server *srv)
 		return;
 	}
 	d->cancel_pid = srv->pid;
+	d->timeout = p->worker->site->settings.cancel_wait_timeout;
 	d->canceller = canceller_create(srv->conn);
 	d->host = copy_text(PQhost(srv->conn));
 	d->hostaddr = copy_text(PQhostaddr(srv->conn));

@@ -78,10 +78,12 @@ static void cancel_done(void *arg, const struct login_failure *failure)
 
 static void send_cancel(struct gate *g, struct dial *d, PGconn *conn)
 {
+	usec_t left = d->begun + d->timeout - loop_now(g->loop);
 	char sql[80];
 
+	d->sent = true;
 	snprintf(sql, sizeof(sql), "SELECT pg_catalog.pg_cancel_backend(%u)", d->cancel_pid);
-	if (errand_start(g->loop, conn, sql, d->timeout, cancel_done, d, &d->errand) != ERR_OK)
+	if (errand_start(g->loop, conn, sql, left > 0 ? left : 1, cancel_done, d, &d->errand) != ERR_OK)
 		send_home(g, d);
 }
 
@@ -148,7 +150,10 @@ void dialler_run(struct gate *g, struct dial *d)
 	TAILQ_INSERT_TAIL(&g->dials, d, link);
 	if (d->canceller == NULL) {
 		log_in(g, d);
-	} else if (canceller_start(d->canceller, g->loop, d->timeout, cancel_done, d) != ERR_OK) {
+		return;
+	}
+	d->sent = true; /* libpq does not tell how far it got */
+	if (canceller_start(d->canceller, g->loop, d->timeout, cancel_done, d) != ERR_OK) {
 		d->canceller = NULL;
 		send_home(g, d);
 	}

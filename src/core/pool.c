@@ -29,7 +29,7 @@ static enum err come_to_terms(struct pool *p)
 {
 	const struct site *site = p->worker->site;
 
-	terms_agree(&p->terms, site_user(site, route_role(p->route)), p->db);
+	terms_agree(&p->terms, site_user(site, route_role(p->route)), p->db, &site->settings);
 	pool_starve(p, NULL);
 	return permit_plan_make(&p->plan, p->worker->crew->quotas, site, p->db, p->route);
 }

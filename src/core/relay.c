@@ -49,6 +49,7 @@ void relay_flow(struct session *s)
 void relay_start_clocks(struct session *s)
 {
 	s->query_since = loop_now(s->worker->loop);
+	s->stopped_at = 0;
 	if (s->xact_since == 0)
 		s->xact_since = s->query_since;
 }
@@ -95,7 +96,7 @@ static struct server *separate(struct session *s)
 	srv->session = NULL;
 	s->server = NULL;
 	s->held = false;
-	s->xact_since = s->query_since = 0;
+	s->xact_since = s->query_since = s->stopped_at = 0;
 	pool_uncharge(s->worker, s);
 	return srv;
 }

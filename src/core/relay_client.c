@@ -156,6 +156,8 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 
 	if (relay_client_blocked(s))
 		return FEED_STOP;
+	if (tracker_quiet(&srv->tracker) && tracker_needs_server(&srv->tracker, type))
+		relay_start_clocks(s);
 	if (!statement_named((struct bytes){ f->at + f->pos, f->len - f->pos }, &named) ||
 	    !client_scrubs(s, type, named))
 		return FEED_STOP;
@@ -163,8 +165,6 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 		client_prepares(s, type, named);
 	else if (type == 'Q')
 		srv->awaited = false;
-	if (tracker_quiet(&srv->tracker))
-		relay_start_clocks(s);
 	if (tracker_from_client(&srv->tracker, type, &what) != ERR_OK) {
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 		return FEED_STOP;
@@ -327,8 +327,14 @@ static void session_drained(void *arg)
 {
 	struct session *s = arg;
 
-	if (s->state != SESSION_CLOSING)
-		relay_flow(s);
+	if (s->state == SESSION_CLOSING)
+		return;
+	/* It has all of its answer only now: if it rests, it has rested since now. */
+	if (s->state == SESSION_IDLE)
+		s->since = loop_now(s->worker->loop);
+	else if (s->state == SESSION_ACTIVE && tracker_quiet(&s->server->tracker))
+		s->query_since = loop_now(s->worker->loop);
+	relay_flow(s);
 }
 
 static void session_failed(void *arg)

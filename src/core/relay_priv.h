@@ -22,6 +22,8 @@ bool relay_scrub_moment(const struct tracker *t);
 void relay_flow(struct session *s);
 void relay_attach(struct session *s, struct server *srv);
 void relay_start_clocks(struct session *s);
+/* The server is no good any more: end it, and tell whoever holds it. */
+void relay_ruin(struct server *srv, enum close_reason reason, const char *why);
 /* All that had come from the server was gone through: where does that leave it? The server may belong
  * to somebody else behind this. */
 void relay_settle(struct server *srv);

@@ -32,8 +32,7 @@ static void server_pass(struct server *srv, struct feed *f)
 		f->run = f->pos;
 }
 
-/* The server is no good any more; whoever holds it is told. */
-static void server_ruin(struct server *srv, enum close_reason reason, const char *why)
+void relay_ruin(struct server *srv, enum close_reason reason, const char *why)
 {
 	struct session *s = srv->session;
 
@@ -59,6 +58,7 @@ static void count_ready(struct session *s, const struct server *srv)
 	st->query_count++;
 	st->query_time += (uint64_t)(now - s->query_since);
 	s->query_since = now;
+	s->stopped_at = 0;
 	if (srv->tracker.status != 'I')
 		return;
 	st->xact_count++;
@@ -138,7 +138,7 @@ static void server_refused(struct server *srv)
 		session_close_words(s, CLOSE_SETUP, field(view.sqlstate, "XX000"),
 		                    field(view.message, "session parameters were refused"), NULL);
 	}
-	server_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
+	relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 }
 
 /* Does this CommandComplete tell of a change of settings? Of one cut short we cannot tell. */
@@ -205,7 +205,7 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 		return FEED_STOP;
 	case FRAME_BAD:
 		server_flush(srv, f);
-		server_ruin(srv, CLOSE_SERVER_NONSENSE, err_text(why));
+		relay_ruin(srv, CLOSE_SERVER_NONSENSE, err_text(why));
 		return FEED_STOP;
 	case FRAME_READY:
 		break;
@@ -225,7 +225,7 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	if (why == ERR_IO)
 		server_refused(srv);
 	else if (why != ERR_OK)
-		server_ruin(srv, CLOSE_SERVER_NONSENSE, why == ERR_CLOSED ? NULL : err_text(why));
+		relay_ruin(srv, CLOSE_SERVER_NONSENSE, why == ERR_CLOSED ? NULL : err_text(why));
 	srv->passing = frame.size;
 	return why == ERR_OK ? FEED_ON : FEED_STOP;
 }
@@ -252,7 +252,7 @@ static void server_keep(struct server *srv, const uint8_t *at, size_t n)
 	if (n == 0)
 		buf_free(&srv->kept);
 	else if (buf_append(&srv->kept, at, n) != ERR_OK)
-		server_ruin(srv, CLOSE_SERVER_LOST, "out of memory");
+		relay_ruin(srv, CLOSE_SERVER_LOST, "out of memory");
 }
 
 static void server_readable(void *arg)
@@ -278,7 +278,7 @@ static void server_readable(void *arg)
 		server_refused(srv);
 	} else if (next == STREAM_EOF || next == STREAM_FAILED) {
 		stream_why(&srv->stream, why, sizeof(why));
-		server_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
+		relay_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
 	} else {
 		relay_settle(srv);
 	}
@@ -298,7 +298,7 @@ static void server_failed(void *arg)
 	char why[128];
 
 	stream_why(&srv->stream, why, sizeof(why));
-	server_ruin(srv, CLOSE_SERVER_LOST, why);
+	relay_ruin(srv, CLOSE_SERVER_LOST, why);
 }
 
 const struct stream_ops relay_server_ops = { server_readable, server_drained, server_failed };

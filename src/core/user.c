@@ -144,12 +144,17 @@ static int64_t first_set(int64_t own, int64_t otherwise)
 	return own != USER_UNSET ? own : otherwise;
 }
 
-void terms_agree(struct terms *out, const struct user *u, const struct database *db)
+void terms_agree(struct terms *out, const struct user *u, const struct database *db,
+                 const struct settings *s)
 {
 	static const struct user silent = {
 		.pool_size = USER_UNSET,
 		.pool_mode = USER_UNSET,
 		.query_wait_timeout = USER_UNSET,
+		.query_timeout = USER_UNSET,
+		.idle_transaction_timeout = USER_UNSET,
+		.transaction_timeout = USER_UNSET,
+		.client_idle_timeout = USER_UNSET,
 	};
 
 	if (u == NULL)
@@ -157,4 +162,10 @@ void terms_agree(struct terms *out, const struct user *u, const struct database 
 	out->pool_size = first_set(u->pool_size, db->pool_size);
 	out->pool_mode = (enum pool_mode)first_set(u->pool_mode, (int64_t)db->pool_mode);
 	out->query_wait_timeout = first_set(u->query_wait_timeout, db->query_wait_timeout);
+	out->query_timeout = first_set(u->query_timeout, s->query_timeout);
+	out->idle_transaction_timeout =
+		first_set(u->idle_transaction_timeout, s->idle_transaction_timeout);
+	out->transaction_timeout = first_set(u->transaction_timeout, s->transaction_timeout);
+	out->client_idle_timeout = first_set(u->client_idle_timeout, s->client_idle_timeout);
+	out->cancel_wait_timeout = s->cancel_wait_timeout;
 }

@@ -8,6 +8,7 @@
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/cancel.h"
+#include "pgseal/core/deadlines.h"
 #include "pgseal/core/relay.h"
 
 /* ---- sessions ---- */
@@ -78,6 +79,7 @@ static void follow_site(void *owner, struct site *site)
 		db = site_database(w->site, route_database(p->route));
 		pool_follow(p, db != NULL ? db : p->db);
 	}
+	deadlines_follow(w);
 }
 
 enum err worker_post_site(struct worker *w, struct site *site)
@@ -402,7 +404,8 @@ static enum err worker_furnish(struct worker *w)
 	if ((w->io = io_create(w->loop)) == NULL || (w->params = params_table_create()) == NULL)
 		return ERR_NO_MEMORY;
 	if ((rc = loop_add_mailbox(w->loop, w->mailbox)) == ERR_OK &&
-	    (rc = timer_create_in(w->loop, leave_due, w, &w->leave_timer)) == ERR_OK)
+	    (rc = timer_create_in(w->loop, leave_due, w, &w->leave_timer)) == ERR_OK &&
+	    (rc = timer_create_in(w->loop, deadlines_due, w, &w->deadline_timer)) == ERR_OK)
 		rc = timer_create_in(w->loop, stats_due, w, &w->stats_timer);
 	return rc;
 }
@@ -454,6 +457,7 @@ void worker_free(struct worker *w)
 	(void)marked_remove(&w->disabled_databases, NULL);
 	timer_free(w->leave_timer);
 	timer_free(w->stats_timer);
+	timer_free(w->deadline_timer);
 	params_table_free(w->params);
 	io_free(w->io);
 	loop_free(w->loop);

@@ -323,7 +323,7 @@ Test(cancel, that_comes_late_does_not_meet_the_next_statement_of_the_transaction
 
 Test(cancel, that_cannot_be_delivered_does_not_hold_the_server_for_ever)
 {
-	struct rig *rig = start("c_undelivered", "server_connect_timeout = 1\n", "pool_size=1");
+	struct rig *rig = start("c_undelivered", "cancel_wait_timeout = 1\n", "pool_size=1");
 	PGconn *a = join(rig, "c_undelivered"), *b = join(rig, "c_undelivered");
 	struct freeze f;
 

@@ -190,8 +190,7 @@ Test(settings, foreign_names_have_a_verdict)
 		{ "auth_type", false, "[identities]" },
 		{ "auth_file", false, "[databases]" },
 		{ "admin_users", false, "console=admin" },
-		{ "query_timeout", false, "statement_timeout" },
-		{ "tcp_keepidle", false, "keepalive" },
+		{ "dns_max_ttl", false, "at each login" },
 	};
 	bool accepted;
 

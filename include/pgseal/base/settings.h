@@ -52,6 +52,11 @@ struct settings {
 	int64_t max_host_connections;
 	int64_t max_login_clients;
 	usec_t query_wait_timeout;
+	usec_t query_timeout;
+	usec_t cancel_wait_timeout;
+	usec_t transaction_timeout;
+	usec_t idle_transaction_timeout;
+	usec_t client_idle_timeout;
 	char *server_reset_query;
 	bool server_reset_query_always;
 	usec_t server_lifetime;

@@ -33,6 +33,7 @@ struct dial {
 	/* the answer */
 	PGconn *conn;          /* owned; NULL: failed, or a cancel */
 	bool ok;
+	bool sent;             /* a cancel: it may have reached the server */
 	struct login_failure failure;
 	struct buf params;     /* flat */
 	usec_t took;

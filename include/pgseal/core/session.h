@@ -40,6 +40,10 @@ enum session_state {
 	X(CLOSE_SERVER_NONSENSE, "FATAL", "08006", "server sent a message that makes no sense here", "server nonsense") \
 	X(CLOSE_SERVER_LOGIN, "FATAL", "08006", "could not connect to the server", "server login failed") \
 	X(CLOSE_WAIT, "FATAL", "53300", "query_wait_timeout", "query_wait_timeout") \
+	X(CLOSE_QUERY_TIMEOUT, "FATAL", "57014", "query_timeout", "query_timeout") \
+	X(CLOSE_TRANSACTION, "FATAL", "25P04", "terminating connection due to transaction timeout", "transaction_timeout") \
+	X(CLOSE_IDLE_TRANSACTION, "FATAL", "25P03", "terminating connection due to idle-in-transaction timeout", "idle_transaction_timeout") \
+	X(CLOSE_IDLE, "FATAL", "57P05", "terminating connection due to idle-session timeout", "client_idle_timeout") \
 	X(CLOSE_SETUP, "FATAL", "22023", "session parameters were refused by the server", "session parameters refused") \
 	X(CLOSE_DISABLED, "FATAL", "08P01", "database is disabled", "database is disabled") \
 	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
@@ -83,6 +87,7 @@ struct session {
 	usec_t since;                 /* last change of state */
 	usec_t born;
 	usec_t query_since, xact_since; /* 0: none runs */
+	usec_t stopped_at;            /* when query_timeout had its query cancelled; 0: it did not */
 	uint64_t id;
 	uint8_t secret[WIRE_SECRET_OURS];
 	uint8_t secret_len;

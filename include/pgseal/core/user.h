@@ -44,8 +44,14 @@ struct terms {
 	int64_t pool_size;
 	enum pool_mode pool_mode;
 	usec_t query_wait_timeout;
+	usec_t query_timeout;
+	usec_t idle_transaction_timeout;
+	usec_t transaction_timeout;
+	usec_t client_idle_timeout;
+	usec_t cancel_wait_timeout;
 };
 /* u NULL: the role has no entry. */
-void terms_agree(struct terms *out, const struct user *u, const struct database *db);
+void terms_agree(struct terms *out, const struct user *u, const struct database *db,
+                 const struct settings *s);
 
 #endif

@@ -31,6 +31,8 @@ struct worker {
 	struct server_list dead_servers;
 	struct timer *leave_timer;      /* clients that closed while a statement of theirs runs */
 	struct timer *stats_timer;
+	struct timer *deadline_timer;   /* see deadlines.h */
+	usec_t deadline_at;             /* when it is due; 0: not armed */
 	uint64_t next_id;
 	uint32_t next_key;
 	atomic_int load;                /* sessions: the gates pick the least */

@@ -1,0 +1,229 @@
+#include "pgseal/core/deadlines.h"
+
+#include <stddef.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/cancel.h"
+#include "pgseal/core/relay.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+#include "relay_priv.h"
+
+#define LATE_LEAST_US (5 * USEC_PER_MS)
+
+static usec_t now_of(const struct session *s)
+{
+	return loop_now(s->worker->loop);
+}
+
+/* ---- since when something has lasted; 0: it does not ---- */
+
+/* The client has all that we have for it, and we have nothing from it that waits here. */
+static bool turn_is_clients(const struct session *s)
+{
+	return stream_held(&s->stream) == 0 && s->passing == 0 &&
+	       (s->input.len == 0 || !relay_client_blocked(s));
+}
+
+static usec_t query_since(const struct session *s)
+{
+	bool runs = s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker);
+
+	return runs && s->stopped_at == 0 ? s->query_since : 0;
+}
+
+static usec_t stopped_since(const struct session *s)
+{
+	bool runs = s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker);
+
+	return runs ? s->stopped_at : 0;
+}
+
+static usec_t transaction_since(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE && !relay_between(s) ? s->xact_since : 0;
+}
+
+/* Inside a batch there is no telling who waits for whom: only behind a ReadyForQuery. */
+static usec_t idle_transaction_since(const struct session *s)
+{
+	const struct tracker *t;
+
+	if (s->state != SESSION_ACTIVE || s->server->chore != CHORE_NONE)
+		return 0;
+	t = &s->server->tracker;
+	if (t->status == 'I' || !tracker_quiet(t) || t->batch_open || t->skipping)
+		return 0;
+	return turn_is_clients(s) ? s->query_since : 0;
+}
+
+/* In session mode it has its server even so. */
+static usec_t idle_since(const struct session *s)
+{
+	if (!turn_is_clients(s))
+		return 0;
+	if (s->state == SESSION_IDLE)
+		return s->since;
+	return s->state == SESSION_ACTIVE && relay_between(s) ? s->query_since : 0;
+}
+
+/* ---- what becomes of it ---- */
+
+/* It did not even end when it was cancelled. */
+static void cut_query(struct session *s)
+{
+	relay_ruin(s->server, CLOSE_QUERY_TIMEOUT,
+	           "The query did not end when it was cancelled; it may still run at the server.");
+}
+
+/* The server says what became of the query; before that, between messages, we say why. */
+static void stop_query(struct session *s)
+{
+	if (s->server->chore != CHORE_NONE) {
+		/* Statements of ours do not take long where anything is in order. */
+		cut_query(s);
+		return;
+	}
+	log_info(LOG_SESSION, s->id, "query_timeout: server=%s ran=%s",
+	         log_id_text(s->server->id).s, duration_text(now_of(s) - s->query_since).s);
+	if (!relay_mid_message(s))
+		session_tell(s, 'N', "WARNING", SQLSTATE_QUERY_CANCELED,
+		             "canceling statement due to query_timeout", NULL, NULL);
+	s->stopped_at = now_of(s);
+	cancel_server(s->server);
+}
+
+static void end_transaction(struct session *s)
+{
+	session_close(s, CLOSE_TRANSACTION, NULL);
+}
+
+static void end_idle_transaction(struct session *s)
+{
+	session_close(s, CLOSE_IDLE_TRANSACTION, NULL);
+}
+
+static void end_idle(struct session *s)
+{
+	session_close(s, CLOSE_IDLE, NULL);
+}
+
+static const struct limit {
+	size_t offset; /* in struct terms */
+	usec_t (*since)(const struct session *s);
+	void (*reached)(struct session *s);
+} limits[] = {
+	{ offsetof(struct terms, cancel_wait_timeout), stopped_since, cut_query },
+	{ offsetof(struct terms, query_timeout), query_since, stop_query },
+	{ offsetof(struct terms, transaction_timeout), transaction_since, end_transaction },
+	{ offsetof(struct terms, idle_transaction_timeout), idle_transaction_since,
+	  end_idle_transaction },
+	{ offsetof(struct terms, client_idle_timeout), idle_since, end_idle },
+};
+#define LIMITS (sizeof(limits) / sizeof(limits[0]))
+
+static usec_t limit_of(const struct pool *p, const struct limit *row)
+{
+	return *(const usec_t *)((const char *)&p->terms + row->offset);
+}
+
+/* Do what is due; the next moment at which something could be, if that is before *next. */
+static void look_at(struct session *s, usec_t *next)
+{
+	const struct limit *row;
+	usec_t since, limit;
+
+	for (row = limits; row < limits + LIMITS && s->state != SESSION_CLOSING; row++) {
+		if ((limit = limit_of(s->pool, row)) == 0 || (since = row->since(s)) == 0)
+			continue;
+		if (now_of(s) - since >= limit) {
+			row->reached(s);
+			since = now_of(s); /* what may follow is the first row's */
+			limit = limit_of(s->pool, &limits[0]);
+		}
+		if (*next == 0 || since + limit < *next)
+			*next = since + limit;
+	}
+}
+
+/* ---- the timer ---- */
+
+/* The shortest limit that holds in a pool; 0: none. cancel_wait_timeout alone is none. */
+static usec_t shortest_of(const struct pool *p)
+{
+	usec_t shortest = 0, limit;
+	size_t i;
+
+	for (i = 1; i < LIMITS; i++)
+		if ((limit = limit_of(p, &limits[i])) > 0 && (shortest == 0 || limit < shortest))
+			shortest = limit;
+	return shortest;
+}
+
+static usec_t shortest_in(const struct worker *w)
+{
+	usec_t shortest = 0, limit;
+	const struct pool *p;
+
+	for (p = w->pools; p != NULL; p = p->hh.next)
+		if (p->sessions > 0 && (limit = shortest_of(p)) > 0 &&
+		    (shortest == 0 || limit < shortest))
+			shortest = limit;
+	return shortest;
+}
+
+static void arm(struct worker *w, usec_t at)
+{
+	w->deadline_at = at;
+	timer_set(w->deadline_timer, at - loop_now(w->loop));
+}
+
+/* Come back at `next`, the first that is known of, or when one that begins now would be reached; not too
+ * soon, for the sake of those whose limits are reached one by one. */
+static void plan(struct worker *w, usec_t next)
+{
+	usec_t now = loop_now(w->loop), shortest = shortest_in(w), late = shortest / 8;
+
+	w->deadline_at = 0;
+	if (shortest == 0)
+		return;
+	if (next == 0 || next > now + shortest)
+		next = now + shortest;
+	if (late > DEADLINES_LATE_US)
+		late = DEADLINES_LATE_US;
+	else if (late < LATE_LEAST_US)
+		late = LATE_LEAST_US;
+	arm(w, next > now + late ? next : now + late);
+}
+
+void deadlines_due(void *worker)
+{
+	struct worker *w = worker;
+	struct session *s, *after;
+	usec_t next = 0;
+
+	for (s = TAILQ_FIRST(&w->sessions); s != NULL; s = after) {
+		after = TAILQ_NEXT(s, link);
+		if (s->pool != NULL && !s->leaving)
+			look_at(s, &next);
+		/* What ends frees a server, and whom it goes to may end as well. */
+		if (after != NULL && after->state == SESSION_CLOSING)
+			after = TAILQ_FIRST(&w->sessions);
+	}
+	plan(w, next);
+}
+
+void deadlines_watch(const struct pool *p)
+{
+	struct worker *w = p->worker;
+	usec_t at = loop_now(w->loop) + shortest_of(p);
+
+	if (shortest_of(p) > 0 && (w->deadline_at == 0 || at < w->deadline_at))
+		arm(w, at);
+}
+
+void deadlines_follow(struct worker *w)
+{
+	if (shortest_in(w) > 0)
+		arm(w, loop_now(w->loop));
+}
