@@ -8,9 +8,10 @@
 
 #define SQLSTATE_NOT_IN_STATE "55000" /* object_not_in_prerequisite_state */
 
-static bool concerns(const struct request *rq, const struct pool *p)
+bool pool_order_concerns(const struct request *rq, const struct pool *p)
 {
-	return rq->database == NULL || strcmp(rq->database, route_database(p->route)) == 0;
+	return (rq->database == NULL || strcmp(rq->database, route_database(p->route)) == 0) &&
+	       (rq->role == NULL || strcmp(rq->role, route_role(p->route)) == 0);
 }
 
 /* Take the database's name, if one was given. False: refused. */
@@ -37,10 +38,9 @@ static void log_act(const struct request *rq, const struct session *s, const cha
 	         rq->database != NULL ? "\"" : "");
 }
 
-/* An order about one database, or all where the statement names none: log it, then round the workers. */
-static void order(struct request *rq, struct session *s, const char *act,
-                  enum tour_next (*part)(struct request *rq, struct worker *w),
-                  bool (*home)(struct request *rq, struct worker *w))
+void pool_order(struct request *rq, struct session *s, const char *act,
+                enum tour_next (*part)(struct request *rq, struct worker *w),
+                bool (*home)(struct request *rq, struct worker *w))
 {
 	rq->result.tag = rq->action.command->words;
 	if (!take_database(rq, s)) {
@@ -68,7 +68,7 @@ static enum tour_next pause_part(struct request *rq, struct worker *w)
 	else if (marked_add(&w->paused_databases, rq->database) != ERR_OK)
 		rq->result.no_memory = true;
 	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
-		if (concerns(rq, p) && !p->paused)
+		if (pool_order_concerns(rq, p) && !p->paused)
 			pool_pause(p, true);
 	}
 	return TOUR_ON;
@@ -82,7 +82,7 @@ static enum tour_next drained_part(struct request *rq, struct worker *w)
 		return TOUR_ON;
 	}
 	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next) {
-		if (concerns(rq, p) && !pool_drained(p))
+		if (pool_order_concerns(rq, p) && !pool_drained(p))
 			return TOUR_PARK;
 	}
 	return TOUR_ON;
@@ -96,7 +96,7 @@ static enum tour_next resume_part(struct request *rq, struct worker *w)
 		w->paused = false;
 	}
 	for (struct pool *p = w->pools; p != NULL; p = p->hh.next) {
-		if (concerns(rq, p) && p->paused && !w->paused)
+		if (pool_order_concerns(rq, p) && p->paused && !w->paused)
 			pool_pause(p, false);
 	}
 	tour_revisit(w);
@@ -136,7 +136,7 @@ static bool pause_home(struct request *rq, struct worker *w)
 
 void command_pause(struct request *rq, struct session *s)
 {
-	order(rq, s, "pause", pause_part, pause_home);
+	pool_order(rq, s, "pause", pause_part, pause_home);
 }
 
 /* --- RESUME --- */
@@ -159,7 +159,7 @@ void command_resume(struct request *rq, struct session *s)
 		console_done(rq, s);
 		return;
 	}
-	order(rq, s, "resume", resume_part, resume_home);
+	pool_order(rq, s, "resume", resume_part, resume_home);
 }
 
 /* --- DISABLE and ENABLE: newcomers only; a worker refuses those that a gate had let in --- */
@@ -173,7 +173,7 @@ static enum tour_next disable_part(struct request *rq, struct worker *w)
 
 void command_disable(struct request *rq, struct session *s)
 {
-	order(rq, s, "disable", disable_part, NULL);
+	pool_order(rq, s, "disable", disable_part, NULL);
 }
 
 static enum tour_next enable_part(struct request *rq, struct worker *w)
@@ -184,7 +184,7 @@ static enum tour_next enable_part(struct request *rq, struct worker *w)
 
 void command_enable(struct request *rq, struct session *s)
 {
-	order(rq, s, "enable", enable_part, NULL);
+	pool_order(rq, s, "enable", enable_part, NULL);
 }
 
 /* --- RECONNECT --- */
@@ -194,7 +194,7 @@ static enum tour_next reconnect_part(struct request *rq, struct worker *w)
 	struct pool *p, *next;
 
 	HASH_ITER(hh, w->pools, p, next) {
-		if (concerns(rq, p))
+		if (pool_order_concerns(rq, p))
 			pool_reconnect(p, "RECONNECT");
 	}
 	return TOUR_ON;
@@ -202,54 +202,43 @@ static enum tour_next reconnect_part(struct request *rq, struct worker *w)
 
 void command_reconnect(struct request *rq, struct session *s)
 {
-	order(rq, s, "reconnect", reconnect_part, NULL);
+	pool_order(rq, s, "reconnect", reconnect_part, NULL);
 }
 
-/* --- KILL_CLIENT --- */
+/* --- WAIT_CLOSE --- */
 
-static enum tour_next kill_part(struct request *rq, struct worker *w)
+static bool any_worn(const struct pool *p, usec_t since)
 {
-	struct session *victim = worker_session_by_id(w, rq->id);
+	const struct server *srv;
 
-	if (victim != NULL) {
-		rq->hits++;
-		session_close(victim, CLOSE_KILLED, NULL);
+	for (int state = 0; state < SERVER_CLOSING; state++) {
+		TAILQ_FOREACH(srv, &p->servers[state], link) {
+			if (srv->stale != NULL && srv->stale_since <= since)
+				return true;
+		}
+	}
+	return false;
+}
+
+enum tour_next pool_order_worn_part(struct request *rq, struct worker *w)
+{
+	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (pool_order_concerns(rq, p) && any_worn(p, rq->since))
+			return TOUR_PARK;
 	}
 	return TOUR_ON;
 }
 
-static bool kill_home(struct request *rq, struct worker *w)
+bool pool_order_worn_home(struct request *rq, struct worker *w)
 {
 	(void)w;
-	if (rq->hits == 0)
-		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT, "client %s not found",
-		             request_arg(rq, 0));
+	if (rq->cut)
+		request_fail_cancelled(rq, "What was ordered goes on.");
 	return true;
 }
 
-/* The id as in the log and in column ptr, "3-1042", or as the number in column id. */
-static bool parse_id(const char *text, uint64_t *out)
+void command_wait_close(struct request *rq, struct session *s)
 {
-	int64_t number;
-
-	if (log_id_parse(text, out))
-		return true;
-	if (parse_int(text, 1, INT64_MAX, &number) != ERR_OK)
-		return false;
-	*out = (uint64_t)number;
-	return true;
-}
-
-void command_kill_client(struct request *rq, struct session *s)
-{
-	rq->result.tag = "KILL_CLIENT";
-	if (!parse_id(request_arg(rq, 0), &rq->id)) {
-		request_fail(rq, SQLSTATE_INVALID_PARAMETER_VALUE,
-		             "KILL_CLIENT takes an id or ptr as in SHOW CLIENTS, such as 3-1042");
-		console_done(rq, s);
-		return;
-	}
-	log_info(LOG_CONSOLE, s->id, "kill_client: by=\"%s\" client=%s",
-	         quote_str(s->identity->label).s, log_id_text(rq->id).s);
-	request_tour(rq, s, kill_part, kill_home);
+	rq->since = clock_now_us();
+	pool_order(rq, s, "wait_close", pool_order_worn_part, pool_order_worn_home);
 }

@@ -42,7 +42,8 @@ struct request {
 	atomic_bool cancelled; /* the asking session wants no more of it; set in its thread */
 	bool cut;              /* so a part that would have waited did not */
 	/* the parts' own */
-	const char *database; /* the statement's argument; NULL: all */
+	const char *database, *role, *label; /* the statement's argument; NULL: all */
+	usec_t since;
 	uint64_t id;
 	size_t hits;
 	bool overtaken;

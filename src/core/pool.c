@@ -354,8 +354,8 @@ void pool_release(struct pool *p, struct server *srv)
 	bool was_empty = p->server_count[SERVER_IDLE] == 0;
 
 	assert(srv->session == NULL && srv->chore == CHORE_NONE);
-	if (p->worker->draining && srv->stale == NULL)
-		srv->stale = "shutdown";
+	if (p->worker->draining)
+		server_wear_out(srv, "shutdown");
 	if (srv->cancel != NULL) {
 		server_set_state(srv, SERVER_CANCELED);
 		return;
@@ -401,7 +401,7 @@ static void stale_all(struct pool *p, const char *why)
 	for (state = 0; state < SERVER_CLOSING; state++)
 		for (srv = TAILQ_FIRST(&p->servers[state]); srv != NULL; srv = next) {
 			next = TAILQ_NEXT(srv, link);
-			srv->stale = why;
+			server_wear_out(srv, why);
 			if (state == SERVER_IDLE)
 				server_close(srv, why);
 		}
@@ -427,6 +427,7 @@ void pool_follow(struct pool *p, struct database *db)
 
 void pool_reconnect(struct pool *p, const char *why)
 {
+	route_renew(p->route, now_of(p));
 	stale_all(p, why);
 	pool_seek(p);
 }

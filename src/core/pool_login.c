@@ -185,7 +185,9 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",
 		         (intmax_t)d->took);
 	if (!database_same_login(srv->db, p->db))
-		srv->stale = "configuration changed";
+		server_wear_out(srv, "configuration changed");
+	if (d->begun < route_renewed(p->route))
+		server_wear_out(srv, "to be replaced");
 	learn(p, srv->params);
 	pool_release(p, srv);
 }

@@ -21,6 +21,7 @@ struct route {
 	atomic_uint refs;
 	atomic_int servers; /* permits taken */
 	atomic_int sessions;
+	_Atomic usec_t renewed;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
 	struct route_mark marks[];
@@ -153,6 +154,16 @@ int route_sessions(const struct route *route)
 void route_count_session(struct route *route, int change)
 {
 	atomic_fetch_add(&route->sessions, change);
+}
+
+void route_renew(struct route *route, usec_t at)
+{
+	atomic_store(&route->renewed, at);
+}
+
+usec_t route_renewed(const struct route *route)
+{
+	return atomic_load(&route->renewed);
 }
 
 struct route_mark *route_mark(struct route *route, size_t worker)

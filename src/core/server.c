@@ -143,6 +143,14 @@ struct server *server_create(struct pool *pool, struct dial *d)
 
 /* ---- end ---- */
 
+void server_wear_out(struct server *srv, const char *why)
+{
+	if (srv->stale != NULL)
+		return;
+	srv->stale = why;
+	srv->stale_since = loop_now(srv->pool->worker->loop);
+}
+
 void server_close(struct server *srv, const char *why)
 {
 	assert(srv->session == NULL);
@@ -215,7 +223,9 @@ static void arrive(struct letter *letter, void *owner)
 		return;
 	}
 	if (!database_same_login(srv->db, p->db))
-		srv->stale = "configuration changed";
+		server_wear_out(srv, "configuration changed");
+	if (srv->born < route_renewed(srv->route))
+		server_wear_out(srv, "to be replaced");
 	pool_release(p, srv);
 	pool_look_again(p);
 }

@@ -1,4 +1,4 @@
-/* Orders of the console: PAUSE, RESUME, RECONNECT, KILL_CLIENT, RELOAD, SHUTDOWN. */
+/* Orders of the console: PAUSE, RESUME, DISABLE, ENABLE, RECONNECT, RELOAD, SHUTDOWN. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,69 +250,6 @@ Test(orders, reconnect_replaces_servers_as_they_come_free)
 	PQfinish(operator);
 	PQfinish(alice);
 	PQfinish(busy);
-}
-
-/* --- KILL_CLIENT --- */
-
-static void keep_message(void *arg, const PGresult *res)
-{
-	snprintf(arg, 512, "%s", PQresultErrorField(res, PG_DIAG_SQLSTATE));
-}
-
-/* What comes unasked, libpq gives to the receiver of notices. */
-static void expect_killed(PGconn *conn)
-{
-	char state[512] = "";
-	PGresult *res;
-
-	PQsetNoticeReceiver(conn, keep_message, state);
-	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS));
-	res = PQexec(conn, "SELECT 1");
-	cr_assert_eq(PQstatus(conn), CONNECTION_BAD);
-	cr_assert_str_eq(state, "57P01");
-	PQclear(res);
-	PQfinish(conn);
-}
-
-Test(orders, kill_client_by_ptr_and_by_id_on_any_worker)
-{
-	static const char *const columns[] = { "ptr", "id", "ptr", "id" };
-	PGconn *operator = console(), *bob = rig_connect_as(rig, "bob", "dbname=app");
-
-	for (size_t i = 0; i < CASES(columns); i++) {
-		PGconn *alice = rig_connect(rig, "dbname=app");
-		struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "alice",
-		                                       columns[i]);
-		char sql[64];
-
-		if (i >= 2)
-			rig_exec(alice, "BEGIN");
-		snprintf(sql, sizeof(sql), "KILL_CLIENT %.40s", id.s);
-		expect_tag(operator, sql, "KILL_CLIENT");
-		expect_killed(alice);
-		cr_assert_str_eq(rig_error(operator, sql).s, "42704");
-	}
-	cr_assert_str_eq(rig_error(operator, "KILL_CLIENT all").s, "22023");
-	cr_assert_str_eq(rig_query(bob, "SELECT 1").s, "1");
-	cr_assert_str_eq(rig_query(bob, "SELECT current_user").s, "bob");
-	PQfinish(bob);
-	PQfinish(operator);
-}
-
-Test(orders, a_console_may_kill_itself)
-{
-	PGconn *operator = console();
-	struct rig_text id = rig_console_value(rig, "SHOW CLIENTS", "user", "operator", "ptr");
-	char sql[128];
-	PGresult *res;
-
-	snprintf(sql, sizeof(sql), "SHOW VERSION; KILL_CLIENT %.40s; SHOW VERSION", id.s);
-	res = PQexec(operator, sql);
-	cr_assert_eq(PQstatus(operator), CONNECTION_BAD);
-	PQclear(res);
-	PQfinish(operator);
-	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "used_clients", "items").s,
-	                 "1");
 }
 
 /* --- RELOAD --- */

@@ -72,6 +72,7 @@ struct server {
 	bool session_bound;          /* lent in session mode: reset before anybody else gets it */
 	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
 	bool used;                   /* was lent at least once */
+	usec_t stale_since;
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */
 	bool fatal;                  /* it said FATAL: the words have reached the client */
 	bool dropping;               /* the message being passed is dropped instead */
@@ -85,6 +86,8 @@ const char *server_state_word(enum server_state state);
 struct server *server_create(struct pool *pool, struct dial *d);
 /* The one way to change state; moves it between the pool's lists. */
 void server_set_state(struct server *srv, enum server_state next);
+/* To be replaced as soon as it is free; why is static. The first reason counts. */
+void server_wear_out(struct server *srv, const char *why);
 /* End it: log the reason, give the permit back, free at the end of the turn. A session that holds it
  * must have been told before. why: for the log, NULL: say nothing. */
 void server_close(struct server *srv, const char *why);
