@@ -42,7 +42,10 @@ static struct sum *sums_get(struct sums *sums, const char *database, const char 
 		return found;
 	}
 	HASH_ADD(hh, sums->by_key, key, sum->key_len, sum);
-	return sum;
+	if (HASH_HAS(sum))
+		return sum;
+	sum_free(sum);
+	return NULL;
 }
 
 void sums_free(struct sums *sums)

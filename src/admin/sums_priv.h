@@ -2,8 +2,7 @@
 #ifndef PGSEAL_ADMIN_SUMS_PRIV_H
 #define PGSEAL_ADMIN_SUMS_PRIV_H
 
-#include <uthash.h>
-
+#include "pgseal/base/hash.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 

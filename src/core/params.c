@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <uthash.h>
+#include "pgseal/base/hash.h"
 
 /* One allocation: the struct, its rows, and the flat form that the rows point into.
  * Flat form: for each entry, sorted by name: 'r' or 's', name, NUL, value, NUL. */
@@ -100,7 +100,10 @@ static struct params *intern(struct params_table *t, struct param *rows, size_t 
 	p->refs = 1;
 	p->count = flat_rows(p->flat, len, p->rows);
 	HASH_ADD_KEYPTR(hh, t->sets, p->flat, p->flat_len, p);
-	return p;
+	if (HASH_HAS(p))
+		return p;
+	free(p);
+	return NULL;
 }
 
 struct params *params_hold(struct params *p)

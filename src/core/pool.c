@@ -34,6 +34,32 @@ static enum err come_to_terms(struct pool *p)
 	return permit_plan_make(&p->plan, p->worker->crew->quotas, site, p->db, p->route);
 }
 
+static bool pool_furnish(struct pool *p)
+{
+	struct worker *w = p->worker;
+
+	if (timer_create_in(w->loop, wait_due, p, &p->wait_timer) != ERR_OK ||
+	    timer_create_in(w->loop, pool_retry_due, p, &p->retry_timer) != ERR_OK ||
+	    timer_create_in(w->loop, sweep_due, p, &p->sweep_timer) != ERR_OK ||
+	    come_to_terms(p) != ERR_OK)
+		return false;
+	HASH_ADD_PTR(w->pools, route, p);
+	return HASH_HAS(p);
+}
+
+/* Of one that is in no table. */
+static void pool_destroy(struct pool *p)
+{
+	params_release(p->worker->params, p->greeting);
+	timer_free(p->wait_timer);
+	timer_free(p->retry_timer);
+	timer_free(p->sweep_timer);
+	database_release(p->db);
+	permit_plan_fini(&p->plan);
+	route_release(p->route);
+	free(p);
+}
+
 struct pool *pool_get(struct worker *w, struct route *route, struct database *db)
 {
 	struct pool *p = NULL;
@@ -48,35 +74,19 @@ struct pool *pool_get(struct worker *w, struct route *route, struct database *db
 	TAILQ_INIT(&p->waiters);
 	TAILQ_INIT(&p->throttled);
 	p->paused = w->paused || marked_has(&w->paused_databases, route_database(route));
-	p->route = route;
-	p->db = db;
-	if (timer_create_in(w->loop, wait_due, p, &p->wait_timer) != ERR_OK ||
-	    timer_create_in(w->loop, pool_retry_due, p, &p->retry_timer) != ERR_OK ||
-	    timer_create_in(w->loop, sweep_due, p, &p->sweep_timer) != ERR_OK ||
-	    come_to_terms(p) != ERR_OK) {
-		timer_free(p->wait_timer);
-		timer_free(p->retry_timer);
-		timer_free(p->sweep_timer);
-		free(p);
+	p->route = route_hold(route);
+	p->db = database_hold(db);
+	if (!pool_furnish(p)) {
+		pool_destroy(p);
 		return NULL;
 	}
-	route_hold(route);
-	database_hold(db);
-	HASH_ADD_PTR(w->pools, route, p);
 	return p;
 }
 
 void pool_free(struct pool *p)
 {
 	HASH_DELETE(hh, p->worker->pools, p);
-	params_release(p->worker->params, p->greeting);
-	timer_free(p->wait_timer);
-	timer_free(p->retry_timer);
-	timer_free(p->sweep_timer);
-	database_release(p->db);
-	permit_plan_fini(&p->plan);
-	route_release(p->route);
-	free(p);
+	pool_destroy(p);
 }
 
 static unsigned pool_servers(const struct pool *p)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
+#include "pgseal/base/hash.h"
 
 struct quotas {
 	pthread_mutex_t lock; /* the table and references that come from nothing */
@@ -59,7 +59,11 @@ static struct quota *make(struct quotas *all, enum quota_kind kind, const char *
 	q->kind = kind;
 	q->all = all;
 	HASH_ADD_KEYPTR(hh, all->table, q->key, len, q);
-	return q;
+	if (HASH_HAS(q))
+		return q;
+	free(q->key);
+	free(q);
+	return NULL;
 }
 
 struct quota *quota_get(struct quotas *all, enum quota_kind kind, const char *name)

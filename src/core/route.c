@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
+#include "pgseal/base/hash.h"
 
 struct routes {
 	pthread_mutex_t lock; /* the table and references that come from nothing */
@@ -86,8 +86,13 @@ struct route *route_get(struct routes *r, const char *database, const char *role
 		return NULL;
 	pthread_mutex_lock(&r->lock);
 	HASH_FIND(hh, r->table, key, (size_t)len + 1, route);
-	if (route == NULL && (route = route_make(r, key, (size_t)len + 1)) != NULL)
+	if (route == NULL && (route = route_make(r, key, (size_t)len + 1)) != NULL) {
 		HASH_ADD_KEYPTR(hh, r->table, route->key, route->key_len, route);
+		if (!HASH_HAS(route)) {
+			route_free(route);
+			route = NULL;
+		}
+	}
 	if (route != NULL)
 		atomic_fetch_add(&route->refs, 1);
 	pthread_mutex_unlock(&r->lock);

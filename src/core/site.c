@@ -89,6 +89,10 @@ static void read_user(struct build *b, const struct ini_entry *e)
 		             "[databases]");
 	} else if ((u = user_parse(e->key, e->value, e->at, b->rep)) != NULL) {
 		HASH_ADD_KEYPTR(hh, b->site->users, u->name, strlen(u->name), u);
+		if (!HASH_HAS(u)) {
+			report_error(b->rep, e->at, "out of memory");
+			user_release(u);
+		}
 	}
 }
 

@@ -3,8 +3,8 @@
 #define PGSEAL_CORE_POOL_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "pgseal/base/hash.h"
 #include "pgseal/core/server.h"
 #include "pgseal/core/session.h"
 #include "pgseal/core/user.h"

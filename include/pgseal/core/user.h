@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include <uthash.h>
+#include "pgseal/base/hash.h"
 
 #include "pgseal/base/report.h"
 #include "pgseal/base/settings.h"
