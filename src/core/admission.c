@@ -62,13 +62,19 @@ static enum err identify(struct visitor *v, struct identity **out, struct errbuf
 /* ---- what ---- */
 
 /* The same words for every refusal: they tell nothing about which rule, role or database exists. */
-static void deny(struct visitor *v, const struct startup *st, const char *why)
+static void deny(struct visitor *v, enum refusal cause, const struct startup *st, const char *why)
 {
 	char message[160];
 
 	snprintf(message, sizeof(message), "certificate authentication failed for user \"%s\"",
 	         st->user);
-	visitor_refuse(v, SQLSTATE_INVALID_AUTHORIZATION, message, why);
+	visitor_refuse(v, cause, SQLSTATE_INVALID_AUTHORIZATION, message, why);
+}
+
+static void refuse_memory(struct visitor *v)
+{
+	visitor_refuse(v, REFUSAL_NO_MEMORY, SQLSTATE_OUT_OF_MEMORY, "out of memory",
+	               "out of memory");
 }
 
 /* ERR_OK: it may. Otherwise it has been told. */
@@ -77,7 +83,7 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 	if (site_is_console(st->database)) {
 		if (id->console != CONSOLE_NONE)
 			return ERR_OK;
-		deny(v, st, "the identity has no console right");
+		deny(v, REFUSAL_RIGHT, st, "the identity has no console right");
 		return ERR_DENIED;
 	}
 	if (!identity_may_role(id, st->user) || !identity_may_database(id, st->database)) {
@@ -85,11 +91,11 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 
 		snprintf(why, sizeof(why), "identity %s may not use role %s on database %s",
 		         id->label, st->user, st->database);
-		deny(v, st, why);
+		deny(v, REFUSAL_RIGHT, st, why);
 		return ERR_DENIED;
 	}
 	if (st->replication != NULL && !site_list_has("0,off,false,no", st->replication)) {
-		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED,
+		visitor_refuse(v, REFUSAL_REPLICATION, SQLSTATE_FEATURE_NOT_SUPPORTED,
 		               "replication connections are not pooled",
 		               "replication was asked for");
 		return ERR_DENIED;
@@ -98,7 +104,7 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 		char message[120];
 
 		snprintf(message, sizeof(message), "database \"%s\" does not exist", st->database);
-		visitor_refuse(v, SQLSTATE_UNDEFINED_DATABASE, message,
+		visitor_refuse(v, REFUSAL_DATABASE, SQLSTATE_UNDEFINED_DATABASE, message,
 		               "no such entry in [databases]");
 		return ERR_DENIED;
 	}
@@ -111,6 +117,7 @@ struct seat {
 	const char *what, *name;
 	int64_t limit; /* 0: none */
 	const char *setting;
+	enum refusal cause;
 };
 
 /* A seat among the clients of something. ERR_OK, or it has been told. */
@@ -120,7 +127,7 @@ static enum err take_seat(struct visitor *v, size_t i, const struct seat *seat)
 	char message[160];
 
 	if (q == NULL) {
-		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		refuse_memory(v);
 		return ERR_NO_MEMORY;
 	}
 	if (quota_take(q, seat->limit)) {
@@ -130,7 +137,7 @@ static enum err take_seat(struct visitor *v, size_t i, const struct seat *seat)
 	quota_release(q);
 	snprintf(message, sizeof(message), "too many connections for %s \"%s\"", seat->what,
 	         seat->name);
-	visitor_refuse(v, SQLSTATE_TOO_MANY_CONNECTIONS, message, seat->setting);
+	visitor_refuse(v, seat->cause, SQLSTATE_TOO_MANY_CONNECTIONS, message, seat->setting);
 	return ERR_LIMIT;
 }
 
@@ -142,12 +149,13 @@ static enum err take_seats(struct visitor *v, const struct startup *st)
 	size_t i;
 	const struct seat seats[SESSION_SEATS] = {
 		{ QUOTA_DATABASE_CLIENTS, "database", st->database, db->max_db_client_connections,
-		  "max_db_client_connections" },
+		  "max_db_client_connections", REFUSAL_DATABASE_CLIENTS },
 		{ QUOTA_ROLE_CLIENTS, "role", st->user,
 		  USER_SAYS(user, max_user_client_connections,
 		            v->site->settings.max_user_client_connections),
-		  "max_user_client_connections" },
-		{ QUOTA_IDENTITY_CLIENTS, "identity", id->label, id->max_clients, "max_clients" },
+		  "max_user_client_connections", REFUSAL_ROLE_CLIENTS },
+		{ QUOTA_IDENTITY_CLIENTS, "identity", id->label, id->max_clients,
+		  "max_clients", REFUSAL_IDENTITY_CLIENTS },
 	};
 
 	for (i = 0; i < SESSION_SEATS; i++) {
@@ -168,8 +176,8 @@ static enum err make_place(struct visitor *v, const struct startup *st)
 
 	if (atomic_fetch_add(&crew->clients, 1) >= v->site->settings.max_client_conn) {
 		atomic_fetch_sub(&crew->clients, 1);
-		visitor_refuse(v, SQLSTATE_TOO_MANY_CONNECTIONS, "sorry, too many clients already",
-		               "max_client_conn");
+		visitor_refuse(v, REFUSAL_CLIENTS, SQLSTATE_TOO_MANY_CONNECTIONS,
+		               "sorry, too many clients already", "max_client_conn");
 		return ERR_LIMIT;
 	}
 	if (take_seats(v, st) != ERR_OK) {
@@ -232,7 +240,7 @@ static void admit(struct visitor *v, struct startup *st)
 	struct errbuf why;
 
 	if (v->s->identity == NULL && identify(v, &v->s->identity, &why) != ERR_OK) {
-		deny(v, st, why.text);
+		deny(v, REFUSAL_IDENTITY, st, why.text);
 		return;
 	}
 	if (authorise(v, st, v->s->identity) != ERR_OK)
@@ -242,7 +250,7 @@ static void admit(struct visitor *v, struct startup *st)
 	if (furnish(v, st) != ERR_OK) {
 		if (v->s->counted)
 			atomic_fetch_sub(&v->gate->crew->clients, 1);
-		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		refuse_memory(v);
 		return;
 	}
 	v->s->startup = st;
@@ -260,15 +268,17 @@ void admission_startup(struct visitor *v, const struct startup_packet *p)
 		snprintf(message, sizeof(message),
 		         "unsupported frontend protocol %u.%u: server supports 3.0 to 3.2",
 		         p->version >> 16, p->version & 0xffff);
-		visitor_refuse(v, SQLSTATE_FEATURE_NOT_SUPPORTED, message, "protocol version");
+		visitor_refuse(v, REFUSAL_PROTOCOL, SQLSTATE_FEATURE_NOT_SUPPORTED, message,
+		               "protocol version");
 		return;
 	}
 	if ((st = calloc(1, sizeof(*st))) == NULL) {
-		visitor_refuse(v, SQLSTATE_OUT_OF_MEMORY, "out of memory", "out of memory");
+		refuse_memory(v);
 		return;
 	}
 	if (startup_parse(p, st, &why) != ERR_OK) {
-		visitor_refuse(v, SQLSTATE_PROTOCOL_VIOLATION, why.text, why.text);
+		visitor_refuse(v, REFUSAL_PROTOCOL, SQLSTATE_PROTOCOL_VIOLATION, why.text,
+		               why.text);
 		free(st);
 		return;
 	}
@@ -288,6 +298,7 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p)
 	struct errbuf why;
 
 	if (req == NULL || startup_cancel(p, &key) != ERR_OK) {
+		visitor_count(v, req == NULL ? REFUSAL_NO_MEMORY : REFUSAL_PROTOCOL);
 		free(req);
 		visitor_gone(v);
 		return;
@@ -298,6 +309,7 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p)
 	/* Over TLS it must be the same identity; a certificate that is nobody's cancels nothing. */
 	if (v->s->stream.ssl != NULL && identify_certificate(v, &req->identity, &why) != ERR_OK) {
 		log_info(LOG_CANCEL, 0, "refused: %s", quote_str(why.text).s);
+		visitor_count(v, REFUSAL_CANCEL);
 		free(req);
 	} else {
 		cancel_post(v->gate->crew, req);

@@ -93,11 +93,16 @@ static void dial_discard(struct letter *letter)
 	dial_free((struct dial *)letter);
 }
 
+void gate_post(struct gate *g, struct letter *letter)
+{
+	mailbox_post(g->mailbox, letter);
+}
+
 void gate_post_dial(struct gate *g, struct dial *d)
 {
 	d->letter.deliver = dial_arrive;
 	d->letter.discard = dial_discard;
-	mailbox_post(g->mailbox, &d->letter);
+	gate_post(g, &d->letter);
 }
 
 static void follow_site(void *owner, struct site *site)
@@ -137,7 +142,7 @@ static void order_post(struct gate *g, struct letter *letter,
 {
 	letter->deliver = deliver;
 	letter->discard = order_discard;
-	mailbox_post(g->mailbox, letter);
+	gate_post(g, letter);
 }
 
 static void close_arrive(struct letter *letter, void *owner)
@@ -162,6 +167,18 @@ void gate_post_close(struct gate *g)
 void gate_post_stop(struct gate *g)
 {
 	order_post(g, &g->stop_order, stop_arrive);
+}
+
+/* ---- counters ---- */
+
+void gate_stats_add(struct gate_stats *to, const struct gate *g)
+{
+	size_t i;
+
+	histogram_merge(&to->handshake, &g->stats.handshake);
+	for (i = 0; i < REFUSALS; i++)
+		to->refusals[i] += g->stats.refusals[i];
+	to->visitors += g->visitor_count;
 }
 
 /* ---- the thread ---- */

@@ -66,6 +66,7 @@ struct gate {
 	int spare_fd;             /* given up for a moment to refuse when descriptors run out */
 	TAILQ_HEAD(, dial) dials; /* under way */
 	pthread_t thread;
+	struct gate_stats stats;
 	struct letter close_order, stop_order; /* control's, on the way here */
 	bool closed;              /* accepts nobody any more */
 };
@@ -80,8 +81,11 @@ void visitor_linger_due(void *arg);
 /* admission.c: a StartupMessage or CancelRequest from somebody whose names are verified. */
 void admission_startup(struct visitor *v, const struct startup_packet *p);
 void admission_cancel(struct visitor *v, const struct startup_packet *p);
-/* Tell the client no: an ErrorResponse, the log gets the detail. */
-void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message, const char *detail);
+/* Tell the client no: an ErrorResponse, the log gets the detail, the metrics the cause. */
+void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
+                    const char *message, const char *detail);
+/* Count one who was not told anything. */
+void visitor_count(struct visitor *v, enum refusal cause);
 
 /* dialler.c */
 void dialler_run(struct gate *g, struct dial *d);

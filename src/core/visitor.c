@@ -87,9 +87,17 @@ static void visitor_linger(struct visitor *v)
 	timer_set_once(g->linger, VISITOR_LINGER_US);
 }
 
-void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message,
-                    const char *detail)
+/* Each counts once, for what happened first. */
+void visitor_count(struct visitor *v, enum refusal cause)
 {
+	if (v->state != VISITOR_GONE && v->state != VISITOR_LINGER)
+		v->gate->stats.refusals[cause]++;
+}
+
+void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
+                    const char *message, const char *detail)
+{
+	visitor_count(v, cause);
 	if (v->site->settings.log_pooler_errors)
 		log_warning(LOG_GATE, 0,
 		            "refused: peer=%s sqlstate=%s message=\"%s\" reason=\"%s\"",
@@ -99,9 +107,16 @@ void visitor_refuse(struct visitor *v, const char *sqlstate, const char *message
 }
 
 /* Nothing can be told to what is no PostgreSQL client. */
-static void visitor_drop(struct visitor *v, const char *why)
+static void visitor_drop(struct visitor *v, enum refusal cause, const char *why)
 {
+	visitor_count(v, cause);
 	log_info(LOG_GATE, 0, "dropped: peer=%s reason=\"%s\"", peer_quoted(v).s, why);
+	visitor_gone(v);
+}
+
+static void visitor_left(struct visitor *v)
+{
+	visitor_count(v, REFUSAL_LEFT);
 	visitor_gone(v);
 }
 
@@ -118,9 +133,9 @@ static void begin_tls(struct visitor *v);
 static void encryption_request(struct visitor *v, const struct startup_packet *p, size_t len)
 {
 	if (len > p->size) {
-		visitor_drop(v, "bytes behind a request for encryption");
+		visitor_drop(v, REFUSAL_PROTOCOL, "bytes behind a request for encryption");
 	} else if (++v->requests > VISITOR_REQUESTS_MAX) {
-		visitor_drop(v, "too many requests for encryption");
+		visitor_drop(v, REFUSAL_PROTOCOL, "too many requests for encryption");
 	} else if (p->kind == STARTUP_SSL_REQUEST && v->site->client_tls != NULL) {
 		answer_byte(v, 'S');
 		io_flush(v->gate->io);
@@ -136,7 +151,7 @@ static void clear_startup(struct visitor *v, const struct startup_packet *p)
 		v->state = VISITOR_STARTUP;
 		admission_startup(v, p);
 	} else {
-		visitor_refuse(v, SQLSTATE_INVALID_AUTHORIZATION,
+		visitor_refuse(v, REFUSAL_NO_TLS, SQLSTATE_INVALID_AUTHORIZATION,
 		               "connection requires TLS with a client certificate",
 		               "plaintext StartupMessage");
 	}
@@ -145,7 +160,8 @@ static void clear_startup(struct visitor *v, const struct startup_packet *p)
 static void clear_cancel(struct visitor *v, const struct startup_packet *p)
 {
 	if (v->site->settings.cancel_require_tls && !v->local)
-		visitor_drop(v, "CancelRequest in the clear, and cancel_require_tls is on");
+		visitor_drop(v, REFUSAL_CANCEL,
+		             "CancelRequest in the clear, and cancel_require_tls is on");
 	else
 		admission_cancel(v, p);
 }
@@ -162,7 +178,7 @@ static void packet(struct visitor *v, const struct startup_packet *p, size_t len
 		if (clear)
 			encryption_request(v, p, len);
 		else
-			visitor_drop(v, "request for encryption inside TLS");
+			visitor_drop(v, REFUSAL_PROTOCOL, "request for encryption inside TLS");
 		break;
 	case STARTUP_CANCEL:
 		if (clear)
@@ -193,7 +209,8 @@ static void packets(struct visitor *v)
 	case STARTUP_MORE:
 		return;
 	case STARTUP_BAD:
-		visitor_drop(v, "not a PostgreSQL client, or a packet of impossible length");
+		visitor_drop(v, REFUSAL_PROTOCOL,
+		             "not a PostgreSQL client, or a packet of impossible length");
 		return;
 	case STARTUP_PACKET:
 		break;
@@ -201,7 +218,7 @@ static void packets(struct visitor *v)
 	size = p.size;
 	if (p.kind == STARTUP_SESSION && all.len > size && v->s != NULL &&
 	    buf_append(&v->s->input, all.at + size, all.len - size) != ERR_OK) {
-		visitor_drop(v, "out of memory");
+		visitor_drop(v, REFUSAL_NO_MEMORY, "out of memory");
 		return;
 	}
 	packet(v, &p, all.len);
@@ -211,11 +228,21 @@ static void packets(struct visitor *v)
 
 /* ---- TLS ---- */
 
-static void log_tls_refusal(struct visitor *v)
+static enum refusal tls_cause(const struct tls_refusal *r)
+{
+	if (r != NULL ||
+	    ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+		return REFUSAL_CERTIFICATE;
+	return REFUSAL_HANDSHAKE;
+}
+
+/* Count it, tell the log why, let the client read OpenSSL's alert. */
+static void tls_refuse(struct visitor *v)
 {
 	const struct tls_refusal *r = tls_refusal(v->s->stream.ssl);
 	char text[256];
 
+	visitor_count(v, tls_cause(r));
 	/* No error of OpenSSL's: it was ours to give up. */
 	if (ERR_peek_error() == 0)
 		stream_why(&v->s->stream, text, sizeof(text));
@@ -232,6 +259,7 @@ static void log_tls_refusal(struct visitor *v)
 	else
 		log_warning(LOG_TLS, 0, "handshake failed: peer=%s reason=\"%s\"", peer_quoted(v).s,
 		            text);
+	visitor_linger(v);
 }
 
 static bool alpn_is_ours(const SSL *ssl)
@@ -249,13 +277,18 @@ static void handshake(struct visitor *v)
 	bool done;
 
 	if (stream_handshake(st, &done) == STREAM_FAILED) {
-		log_tls_refusal(v);
-		visitor_linger(v);
-	} else if (done && v->requests == 0 && !alpn_is_ours(st->ssl)) {
+		tls_refuse(v);
+		return;
+	}
+	/* The clock itself: most of it may have passed within this turn. */
+	if (done)
+		histogram_add(&v->gate->stats.handshake, clock_now_us() - v->s->born);
+	if (done && v->requests == 0 && !alpn_is_ours(st->ssl)) {
 		/* Without a PostgreSQL request in front, ALPN is what tells protocols apart. */
 		log_info(LOG_TLS, 0,
 		         "dropped: peer=%s reason=\"direct TLS without ALPN postgresql\"",
 		         peer_quoted(v).s);
+		visitor_count(v, REFUSAL_PROTOCOL);
 		visitor_linger(v);
 	} else if (done) {
 		v->state = VISITOR_STARTUP;
@@ -268,7 +301,7 @@ static void begin_tls(struct visitor *v)
 
 	if (ssl == NULL || stream_secure(&v->s->stream, ssl) != ERR_OK) {
 		SSL_free(ssl);
-		visitor_drop(v, "out of memory");
+		visitor_drop(v, REFUSAL_NO_MEMORY, "out of memory");
 		return;
 	}
 	SSL_set_accept_state(ssl);
@@ -285,17 +318,16 @@ static void take_packets(struct visitor *v)
 	size_t got = stream_read(st, plain, IO_PLAIN_BYTES);
 
 	if (buf_append(&v->early, plain, got) != ERR_OK) {
-		visitor_drop(v, "out of memory");
+		visitor_drop(v, REFUSAL_NO_MEMORY, "out of memory");
 		return;
 	}
 	packets(v);
 	if (v->state == VISITOR_GONE || v->s == NULL)
 		return;
 	if (stream_failed(st)) {
-		log_tls_refusal(v);
-		visitor_linger(v);
+		tls_refuse(v);
 	} else if (st->eof && v->state != VISITOR_LINGER) {
-		visitor_gone(v);
+		visitor_left(v);
 	}
 }
 
@@ -329,7 +361,7 @@ static void visitor_readable(void *arg)
 	next = stream_fill(&v->s->stream);
 	if (next == STREAM_EOF || next == STREAM_FAILED) {
 		log_debug(LOG_GATE, 0, "left: peer=%s before it was let in", peer_quoted(v).s);
-		visitor_gone(v);
+		visitor_left(v);
 		return;
 	}
 	if (next == STREAM_NOTHING)
@@ -349,7 +381,7 @@ static void visitor_drained(void *arg)
 
 static void visitor_failed(void *arg)
 {
-	visitor_gone(arg);
+	visitor_left(arg);
 }
 
 static const struct stream_ops visitor_ops = { visitor_readable, visitor_drained, visitor_failed };
@@ -361,7 +393,8 @@ static const struct stream_ops visitor_ops = { visitor_readable, visitor_drained
 static void make_room(struct gate *g)
 {
 	if (g->visitor_count >= visitors_max(g))
-		visitor_drop(TAILQ_FIRST(&g->visitors), "max_login_clients: the oldest gives way");
+		visitor_drop(TAILQ_FIRST(&g->visitors), REFUSAL_VISITORS,
+		             "max_login_clients: the oldest gives way");
 }
 
 void visitor_accept(struct gate *g, int fd, const union peer_addr *peer, bool local)
@@ -385,7 +418,7 @@ void visitor_accept(struct gate *g, int fd, const union peer_addr *peer, bool lo
 	s->born = loop_now(g->loop);
 	move_to(v, &g->visitors);
 	if (stream_start(&s->stream, g->io, &visitor_ops, v) != ERR_OK) {
-		visitor_drop(v, "out of memory");
+		visitor_drop(v, REFUSAL_NO_MEMORY, "out of memory");
 		return;
 	}
 	timer_set_once(g->deadline, g->site->settings.client_login_timeout);
@@ -407,7 +440,7 @@ void visitor_deadline_due(void *arg)
 	struct visitor *v;
 
 	while ((v = TAILQ_FIRST(&g->visitors)) != NULL && now - v->since >= limit)
-		visitor_drop(v, "client_login_timeout");
+		visitor_drop(v, REFUSAL_TIMEOUT, "client_login_timeout");
 	plan(&g->visitors, g->deadline, limit, now);
 }
 
