@@ -49,6 +49,7 @@ static void enter_pool(struct session *s, struct database *db)
 	}
 	s->pool = p;
 	s->mode = (uint8_t)p->terms.pool_mode;
+	p->session_count[s->state]++;
 	pool_count_session(p, 1);
 	deadlines_watch(p);
 	if (pool_knows_greeting(p))
@@ -73,6 +74,8 @@ static void session_arrive(struct letter *letter, void *owner)
 	const struct stream_ops *ops = s->route != NULL ? &relay_session_ops : &session_console_ops;
 
 	worker_enlist(w, s);
+	if ((s->tally = tally_of(&w->tallies, s->identity)) != NULL)
+		s->tally->sessions++;
 	if (stream_start(&s->stream, w->io, ops, s) != ERR_OK) {
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 		return;

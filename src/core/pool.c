@@ -165,8 +165,10 @@ void pool_enqueue(struct pool *p, struct session *s)
 void pool_forget(struct pool *p, struct session *s)
 {
 	bool first = TAILQ_FIRST(&p->waiters) == s;
+	usec_t waited = now_of(p) - s->since;
 
-	p->stats.wait_time += (uint64_t)(now_of(p) - s->since);
+	p->stats.wait_time += (uint64_t)waited;
+	histogram_add(&p->timings.wait, waited);
 	if (s->throttled) {
 		pool_unthrottle(p, s);
 		return;
@@ -263,7 +265,10 @@ struct server *pool_acquire(struct pool *p, struct session *s)
 		return NULL;
 	}
 	if ((srv = take_idle(p)) != NULL)
+ {
+		histogram_add(&p->timings.wait, 0);
 		return srv;
+	}
 	pool_wait(p, s);
 	return NULL;
 }

@@ -132,11 +132,29 @@ void pool_wake_others(struct pool *p)
 			worker_post_look(p->worker->crew->workers[i], p->route);
 }
 
+static enum login_failure_class class_of(const struct login_failure *f)
+{
+	static const char *const prefixes[] = {
+#define X(number, word, prefix) [number] = prefix,
+		LOGIN_FAILURE_TABLE(X)
+#undef X
+	};
+	size_t i;
+
+	if (f->sqlstate[0] == '\0')
+		return LOGIN_FAILURE_UNREACHABLE;
+	for (i = LOGIN_FAILURE_UNREACHABLE + 1; i < LOGIN_FAILURE_OTHER; i++)
+		if (strncmp(f->sqlstate, prefixes[i], strlen(prefixes[i])) == 0)
+			break;
+	return (enum login_failure_class)i;
+}
+
 static void login_failed(struct pool *p, const struct dial *d)
 {
 	usec_t longest = p->worker->site->settings.server_login_retry;
 
 	p->failure = d->failure;
+	p->login_failures[class_of(&p->failure)]++;
 	/* Several that fail together are one failure. */
 	if (!pool_resting(p))
 		p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;
@@ -171,6 +189,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 
 	p->retry_pause = 0;
 	p->permanent = false;
+	histogram_add(&p->timings.connect, d->took);
 	if ((srv = server_create(p, d)) == NULL) {
 		log_error(LOG_POOL, 0, "login lost: out of memory");
 		pool_permit_back(p->worker, &d->permit, 0);

@@ -52,17 +52,20 @@ void relay_ruin(struct server *srv, enum close_reason reason, const char *why)
 
 static void count_ready(struct session *s, const struct server *srv)
 {
+	struct pool_timings *timings = &s->pool->timings;
 	struct pool_stats *st = &s->pool->stats;
 	usec_t now = loop_now(s->worker->loop);
 
 	st->query_count++;
 	st->query_time += (uint64_t)(now - s->query_since);
+	histogram_add(&timings->query, now - s->query_since);
 	s->query_since = now;
 	s->stopped_at = 0;
 	if (srv->tracker.status != 'I')
 		return;
 	st->xact_count++;
 	st->xact_time += (uint64_t)(now - s->xact_since);
+	histogram_add(&timings->xact, now - s->xact_since);
 	s->xact_since = tracker_quiet(&srv->tracker) ? 0 : now;
 }
 

@@ -49,6 +49,10 @@ void session_set_state(struct session *s, enum session_state next)
 	if (s->state == next)
 		return;
 	assert(legal[s->state] & BIT(next));
+	if (s->pool != NULL) {
+		s->pool->session_count[s->state]--;
+		s->pool->session_count[next]++;
+	}
 	s->state = (uint8_t)next;
 	s->since = loop_now(s->worker->loop);
 }
@@ -224,6 +228,8 @@ void session_greet(struct session *s)
 		return;
 	}
 	startup_drop(s);
+	if (s->tally != NULL)
+		s->tally->logins++;
 	session_set_state(s, SESSION_IDLE);
 	if (s->pool != NULL)
 		relay_resume(s);
@@ -342,6 +348,8 @@ static void leave_worker(struct session *s)
 		w->crew->console->close(s);
 		s->console = NULL;
 	}
+	if (s->tally != NULL)
+		s->tally->sessions--;
 	TAILQ_REMOVE(&w->sessions, s, link);
 	LIST_REMOVE(s, key_link);
 	TAILQ_INSERT_TAIL(&w->dead, s, link);
@@ -362,6 +370,7 @@ void session_close_words(struct session *s, enum close_reason reason, const char
 		session_tell(s, 'E', row->severity, sqlstate, message, detail, NULL);
 	log_end(s, reason,
 	        reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? message : detail);
+	s->worker->closes[reason]++;
 	if (s->server != NULL)
 		relay_detach(s, reason != CLOSE_QUIT);
 	leave_worker(s);

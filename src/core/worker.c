@@ -362,6 +362,7 @@ static void end_of_turn(void *arg)
 		p = s->pool;
 		session_free(s);
 		if (p != NULL) {
+			p->session_count[SESSION_CLOSING]--;
 			pool_count_session(p, -1);
 			pool_drop_unused(p);
 		}
@@ -459,6 +460,7 @@ void worker_free(struct worker *w)
 	timer_free(w->stats_timer);
 	timer_free(w->deadline_timer);
 	params_table_free(w->params);
+	tally_free(&w->tallies);
 	io_free(w->io);
 	loop_free(w->loop);
 	site_release(w->site);

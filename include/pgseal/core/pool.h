@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "pgseal/base/hash.h"
+#include "pgseal/base/histogram.h"
 #include "pgseal/core/server.h"
 #include "pgseal/core/session.h"
 #include "pgseal/core/user.h"
@@ -27,6 +28,29 @@ struct pool_stats {
 #undef X
 };
 
+/* What takes how long. Measured on the clock of turns: durations are as coarse as a turn is long. */
+struct pool_timings {
+	struct histogram query;   /* from its turn at a server to its ReadyForQuery */
+	struct histogram xact;
+	struct histogram wait;    /* for a server, by each who asked for one: 0 when one was idle */
+	struct histogram connect; /* logins to servers that succeeded */
+};
+
+/* Why a login to a server failed: word in metrics, how the SQLSTATEs begin. The first that fits. */
+#define LOGIN_FAILURE_TABLE(X)                                                                \
+	X(LOGIN_FAILURE_UNREACHABLE, "unreachable", "") /* has none: network, TLS, deadline */ \
+	X(LOGIN_FAILURE_AUTHORIZATION, "authorization", "28")                                 \
+	X(LOGIN_FAILURE_DATABASE, "database", "3D")                                           \
+	X(LOGIN_FAILURE_RESOURCES, "resources", "53")                                         \
+	X(LOGIN_FAILURE_UNAVAILABLE, "unavailable", "57")                                     \
+	X(LOGIN_FAILURE_OTHER, "other", "")
+enum login_failure_class {
+#define X(number, word, prefix) number,
+	LOGIN_FAILURE_TABLE(X)
+#undef X
+	LOGIN_FAILURES
+};
+
 struct pool {
 	UT_hash_handle hh;            /* in the worker's pools, by route */
 	struct worker *worker;
@@ -43,6 +67,7 @@ struct pool {
 	unsigned throttling;
 	unsigned opening;             /* logins under way for us */
 	unsigned sessions;            /* that point here, those being freed included */
+	unsigned session_count[SESSION_STATES]; /* the same, by state */
 	struct params *greeting;      /* what servers report at login; NULL: none seen yet */
 	struct timer *wait_timer;     /* deadlines of the first waiter, checked when due, not re-armed per wait */
 	struct timer *retry_timer;    /* end of the pause after a failed login */
@@ -54,6 +79,8 @@ struct pool {
 	bool paused;
 	struct pool_stats stats;
 	struct pool_stats period_start, period; /* at the last period's start; over the last whole period */
+	struct pool_timings timings;
+	uint64_t login_failures[LOGIN_FAILURES];
 };
 
 /* Find or make. NULL: out of memory. */

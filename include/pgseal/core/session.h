@@ -16,6 +16,7 @@
 struct console;
 struct pool;
 struct server;
+struct tally;
 
 #define SESSION_STATE_TABLE(X)                                              \
 	X(SESSION_GREETING, "login")   /* waits for its route's first server */ \
@@ -53,6 +54,7 @@ enum close_reason {
 #define X(name, severity, sqlstate, message, words) name,
 	CLOSE_REASON_TABLE(X)
 #undef X
+	CLOSE_REASONS
 };
 
 #define SESSION_SEATS 3 /* clients of the database, the role, the identity */
@@ -80,6 +82,7 @@ struct session {
 	struct route *route;          /* a reference; NULL for the console */
 	struct quota *seats[SESSION_SEATS]; /* references; taken: it counts among these clients */
 	struct quota *active;         /* a reference; NULL: its identity has no max_active */
+	struct tally *tally;          /* its identity's, in the worker; NULL: it is not counted */
 	struct startup *startup;      /* owned; until greeted */
 	struct stream stream;         /* its SSL and descriptor are owned here */
 	struct buf input;             /* plaintext that could not be passed on yet */

@@ -8,6 +8,7 @@
 #include "pgseal/core/marked.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/site.h"
+#include "pgseal/core/tally.h"
 #include "pgseal/core/tour.h"
 
 /* How long what a vanished client had asked may still run before it is cancelled. */
@@ -46,6 +47,8 @@ struct worker {
 	struct marked_list paused_databases; /* PAUSE with one: new pools of it too */
 	struct marked_list disabled_databases; /* DISABLE: nobody new */
 	struct tour_list parked;        /* console requests that wait here for something */
+	struct tally *tallies;          /* uthash by label of the identity */
+	uint64_t closes[CLOSE_REASONS]; /* sessions that ended */
 };
 
 enum err worker_create(struct crew *crew, size_t index, struct site *site,
