@@ -264,8 +264,7 @@ struct server *pool_acquire(struct pool *p, struct session *s)
 		plan_wait(p, s, timer_set_once);
 		return NULL;
 	}
-	if ((srv = take_idle(p)) != NULL)
- {
+	if ((srv = take_idle(p)) != NULL) {
 		histogram_add(&p->timings.wait, 0);
 		return srv;
 	}
