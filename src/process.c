@@ -1,9 +1,5 @@
 #include "process.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,6 +20,7 @@
 #include "pgseal/core/route.h"
 #include "pgseal/core/site.h"
 #include "pgseal/core/worker.h"
+#include "privileges.h"
 
 /* How often control looks whether the clients that it waits for have left. */
 #define WAIT_FOR_CLIENTS_US (100 * USEC_PER_MS)
@@ -111,16 +108,12 @@ static enum err spread_site(struct process *p, struct site *site)
 	return rc;
 }
 
-/* Build the new site whole and put it into force, or keep the old one. rep tells all. */
-static enum err reload(struct process *p, struct report *rep)
+/* Takes the new site, or lets go of it and keeps the old one. */
+static enum err put_into_force(struct process *p, struct site *site, struct report *rep)
 {
 	struct errbuf why;
-	struct site *site;
 	enum err rc;
 
-	if ((rc = site_load(p->opts->config, rep, &site)) != ERR_OK)
-		return rc;
-	keep_restart_only(p->site, site, rep);
 	if ((rc = open_log(p, site, &why)) != ERR_OK)
 		report_error(rep, (struct place){ site->path, 0 }, "logfile: %s", why.text);
 	else
@@ -134,14 +127,38 @@ static enum err reload(struct process *p, struct report *rep)
 	return ERR_OK;
 }
 
-/* The findings as one text, for the console; for the log on the way. */
+/* Build the new site whole and put it into force, or keep the old one. rep tells all. */
+static enum err reload(struct process *p, struct report *rep)
+{
+	struct site *site;
+	enum err rc;
+
+	if ((rc = site_load(p->opts->config, rep, &site)) != ERR_OK)
+		return rc;
+	keep_restart_only(p->site, site, rep);
+	return put_into_force(p, site, rep);
+}
+
+/* The findings as one text, for the console. */
+static void append_findings(struct buf *text, const struct report *rep)
+{
+	const char *line;
+	int is_error;
+	size_t i;
+
+	for (i = 0; i < report_lines(rep); i++) {
+		line = report_line(rep, i, &is_error);
+		if ((i > 0 && buf_append(text, "\n", 1) != ERR_OK) ||
+		    buf_append(text, line, strlen(line)) != ERR_OK)
+			break;
+	}
+}
+
+/* For the log on the way. */
 static enum err reload_and_tell(struct process *p, struct buf *text)
 {
 	struct report *rep = report_create();
 	enum err rc = ERR_NO_MEMORY;
-	const char *line;
-	int is_error;
-	size_t i;
 
 	notify("RELOADING=1");
 	log_reopen();
@@ -154,14 +171,26 @@ static enum err reload_and_tell(struct process *p, struct buf *text)
 	else
 		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s",
 		          err_text(rc));
-	for (i = 0; rep != NULL && i < report_lines(rep); i++) {
-		line = report_line(rep, i, &is_error);
-		if ((i > 0 && buf_append(text, "\n", 1) != ERR_OK) ||
-		    buf_append(text, line, strlen(line)) != ERR_OK)
-			break;
-	}
+	if (rep != NULL)
+		append_findings(text, rep);
 	report_free(rep);
 	notify("READY=1");
+	return rc;
+}
+
+/* What else there is to find in the configuration its last reload has told: errors alone are news. */
+static enum err change(struct process *p, const struct setting *row, const char *value,
+                       struct buf *text)
+{
+	struct report *rep = report_create();
+	struct site *site;
+	enum err rc = ERR_NO_MEMORY;
+
+	if (rep != NULL && (rc = site_change(p->site, row, value, rep, &site)) == ERR_OK)
+		rc = put_into_force(p, site, rep);
+	if (rep != NULL && rc != ERR_OK)
+		append_findings(text, rep);
+	report_free(rep);
 	return rc;
 }
 
@@ -181,9 +210,9 @@ static void close_doors(struct process *p)
 	listeners_shut(&p->listeners);
 }
 
-static void drain(struct process *p, bool at_once)
+/* limit: behind which the rest ends at once; 0: none. */
+static void drain(struct process *p, bool at_once, usec_t limit)
 {
-	usec_t limit = p->site->settings.shutdown_timeout;
 	size_t i;
 
 	close_doors(p);
@@ -193,6 +222,8 @@ static void drain(struct process *p, bool at_once)
 	p->at_once = p->at_once || at_once;
 	for (i = 0; i < p->started_workers; i++)
 		worker_post_drain(p->crew.workers[i], at_once);
+	/* It may be running for the next look at who is left. */
+	timer_clear(p->deadline);
 	if (!at_once && limit > 0)
 		timer_set(p->deadline, limit);
 }
@@ -202,9 +233,9 @@ static void deadline_due(void *arg)
 	struct process *p = arg;
 
 	if (p->draining)
-		drain(p, true);
+		drain(p, true, 0);
 	else if (atomic_load(&p->crew.clients) == 0)
-		drain(p, false);
+		drain(p, false, p->site->settings.shutdown_timeout);
 	else
 		timer_set(p->deadline, WAIT_FOR_CLIENTS_US);
 }
@@ -231,90 +262,48 @@ static void signalled(void *arg, int signo)
 		if (reload_and_tell(p, &text) != ERR_OK)
 			log_warning(LOG_CONFIG, 0, "try: pgseal --check %s", p->opts->config);
 	} else {
-		drain(p, p->draining || signo == SIGQUIT);
+		drain(p, p->draining || signo == SIGQUIT, p->site->settings.shutdown_timeout);
 	}
 	buf_free(&text);
+}
+
+static void answer(struct control_request *req, enum err rc, struct buf *text)
+{
+	if (buf_append(text, "", 1) != ERR_OK)
+		buf_free(text);
+	control_answer(req, rc == ERR_OK, (const char *)text->at);
+	buf_free(text);
 }
 
 static void order_reload(void *process, struct control_request *req)
 {
 	struct buf text = { 0 };
-	bool ok = reload_and_tell(process, &text) == ERR_OK;
 
-	if (buf_append(&text, "", 1) != ERR_OK)
-		buf_free(&text);
-	control_answer(req, ok, (const char *)text.at);
-	buf_free(&text);
+	answer(req, reload_and_tell(process, &text), &text);
+}
+
+static void order_set(void *process, struct control_request *req)
+{
+	struct buf text = { 0 };
+
+	answer(req, change(process, req->setting, req->value, &text), &text);
 }
 
 static void order_shutdown(void *process, struct control_request *req)
 {
 	struct process *p = process;
 	enum control_kind kind = req->kind;
+	usec_t limit = req->limit >= 0 ? req->limit : p->site->settings.shutdown_timeout;
 
 	control_answer(req, true, NULL);
 	close_doors(p);
 	if (kind == CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS && !p->draining)
 		timer_set(p->deadline, 0);
 	else
-		drain(p, kind == CONTROL_SHUTDOWN);
+		drain(p, kind == CONTROL_SHUTDOWN, limit);
 }
 
-static const struct control_ops control_ops = { order_reload, order_shutdown };
-
-/* ---- privileges, pid file ---- */
-
-/* What root made so far must still be ours when we are not root any more: for the next log_reopen, for
- * the console over the Unix socket, for removing the pid file's contents. */
-static void give_away(const struct process *p, const struct passwd *pw)
-{
-	const char *const paths[] = { p->site->settings.logfile, p->pidfile,
-		                      p->listeners.socket_path };
-	size_t i;
-
-	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] != NULL && paths[i][0] != '\0' &&
-		    lchown(paths[i], pw->pw_uid, (gid_t)-1) != 0)
-			log_warning(LOG_PROCESS, 0, "user \"%s\": %s stays root's: %s", pw->pw_name,
-			            paths[i], strerror(errno));
-}
-
-static enum err drop_privileges(struct process *p, struct errbuf *why)
-{
-	const char *name = p->opts->user != NULL ? p->opts->user : p->site->settings.user;
-	const struct passwd *pw;
-
-	if (name[0] == '\0')
-		return ERR_OK;
-	if ((pw = getpwnam(name)) == NULL)
-		return err_set(why, ERR_CONFIG, "user \"%s\": no such user", name);
-	if (geteuid() == pw->pw_uid)
-		return ERR_OK;
-	give_away(p, pw);
-	if (initgroups(name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-		return err_set(why, ERR_IO, "user \"%s\": %s", name, strerror(errno));
-	return ERR_OK;
-}
-
-static enum err write_pidfile(struct process *p, struct errbuf *why)
-{
-	const char *path = p->site->settings.pidfile;
-	char text[32];
-	int fd, len;
-
-	if (path[0] == '\0')
-		return ERR_OK;
-	if ((fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) < 0)
-		return err_set(why, ERR_IO, "pidfile %s: %s", path, strerror(errno));
-	len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (write(fd, text, (size_t)len) != len) {
-		close(fd);
-		return err_set(why, ERR_IO, "pidfile %s: %s", path, strerror(errno));
-	}
-	close(fd);
-	p->pidfile = strdup(path);
-	return ERR_OK;
-}
+static const struct control_ops control_ops = { order_reload, order_set, order_shutdown };
 
 /* ---- threads ---- */
 
@@ -404,6 +393,25 @@ static void end_crew(struct process *p)
 }
 
 /* ---- from start to end ---- */
+
+static enum err write_pidfile(struct process *p, struct errbuf *why)
+{
+	const char *path = p->site->settings.pidfile;
+	enum err rc = ERR_OK;
+
+	if (path[0] != '\0' && (rc = privileges_write_pid(path, why)) == ERR_OK)
+		p->pidfile = strdup(path);
+	return rc;
+}
+
+static enum err drop_privileges(struct process *p, struct errbuf *why)
+{
+	const struct settings *s = &p->site->settings;
+	const char *const paths[] = { s->logfile, p->pidfile, p->listeners.socket_path };
+
+	return privileges_drop(p->opts->user != NULL ? p->opts->user : s->user, paths,
+	                       sizeof(paths) / sizeof(paths[0]), why);
+}
 
 static void no_end_of_turn(void *arg)
 {

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "pgseal/wire/message.h"
+#include "control_commands_priv.h"
 #include "pool_commands_priv.h"
 #include "probes_priv.h"
 #include "request_priv.h"
 
 static void command_show(struct request *rq, struct session *s);
 static void command_help(struct request *rq, struct session *s);
-static void command_control(struct request *rq, struct session *s);
 
 /* --- the table --- */
 
@@ -51,6 +51,9 @@ const struct command commands_table[] = {
 	{ .words = "SELECT", .args = "version()", .right = CONSOLE_STATS, .max_args = ANY_ARGS,
 	  .fits = probes_is_function, .run = probes_run,
 	  .help = "Functions that drivers ask for when they connect." },
+	{ .words = "SET", .args = "<setting> = <value>", .right = CONSOLE_ADMIN, .min_args = 1,
+	  .max_args = ANY_ARGS, .fits = control_is_setting, .run = command_set,
+	  .help = "Change a setting until the next RELOAD." },
 	{ .words = "SET", .args = "<parameter> = <value>", .right = CONSOLE_STATS, .min_args = 1,
 	  .max_args = ANY_ARGS, .run = probes_set,
 	  .help = "Session parameters that drivers set; without effect." },
@@ -83,6 +86,13 @@ const struct command commands_table[] = {
 	        "End each session at its transaction's end, then end."),
 	CONTROL("SHUTDOWN WAIT_FOR_CLIENTS", CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS,
 	        "Let nobody in; end when all have left by themselves."),
+	{ .words = "SHUTDOWN DRAIN", .args = "[<time>]", .right = CONSOLE_ADMIN, .max_args = 1,
+	  .run = command_drain,
+	  .help = "As WAIT_FOR_SERVERS; behind that time, or shutdown_timeout, end at once." },
+	{ .words = "SUSPEND", .args = "", .right = CONSOLE_ADMIN, .run = command_refused,
+	  .help = "Not here: no process takes over another's connections. See PAUSE, SHUTDOWN." },
+	{ .words = "SHOW FDS", .args = "", .right = CONSOLE_ADMIN, .run = command_refused,
+	  .help = "Not here: keys and descriptors of sessions are nobody else's." },
 };
 const size_t commands_count = sizeof(commands_table) / sizeof(*commands_table);
 
@@ -241,9 +251,4 @@ static void command_help(struct request *rq, struct session *s)
 	rq->result.notice = "Console usage";
 	rq->result.tag = "SHOW";
 	console_done(rq, s);
-}
-
-static void command_control(struct request *rq, struct session *s)
-{
-	request_control(rq, s, (enum control_kind)rq->action.command->option);
 }

@@ -171,9 +171,6 @@ void probes_set(struct request *rq, struct session *s)
 	}
 	if (name >= st->count)
 		request_fail(rq, SQLSTATE_SYNTAX_ERROR, "SET needs a parameter's name");
-	else if (settings_find(st->token[name].text) != NULL)
-		request_fail(rq, SQLSTATE_FEATURE_NOT_SUPPORTED,
-		             "settings are changed in the configuration file, and by RELOAD");
 	else
 		request_fail(rq, SQLSTATE_UNDEFINED_OBJECT,
 		             "unrecognized configuration parameter \"%s\"", st->token[name].text);

@@ -7,8 +7,6 @@
 #include "request_priv.h"
 #include "sums_priv.h"
 
-#define SQLSTATE_CONFIG_FILE "F0000"
-
 /* --- results --- */
 
 void result_free(struct result *r)
@@ -116,6 +114,7 @@ void request_cancel(struct request *rq)
 	tour_revisit_all(rq->tour.crew);
 }
 
+/* The first text is kept. */
 static void append_text(struct buf *to, const char *text)
 {
 	if (to->len > 0 || text == NULL || *text == '\0')
@@ -124,10 +123,15 @@ static void append_text(struct buf *to, const char *text)
 		log_warning(LOG_CONSOLE, 0, "answer: %s", err_text(ERR_NO_MEMORY));
 }
 
+void request_detail(struct request *rq, const char *text)
+{
+	append_text(&rq->result.detail, text);
+}
+
 void request_fail_cancelled(struct request *rq, const char *detail)
 {
 	request_fail(rq, SQLSTATE_QUERY_CANCELED, "canceling statement due to user request");
-	append_text(&rq->result.detail, detail);
+	request_detail(rq, detail);
 }
 
 /* --- to control and back --- */
@@ -151,14 +155,18 @@ static void control_there(struct letter *letter, void *process)
 
 	if (req->kind == CONTROL_RELOAD)
 		ops->reload(process, req);
+	else if (req->kind == CONTROL_SET)
+		ops->set(process, req);
 	else
 		ops->shutdown(process, req);
 }
 
 static void control_back(struct letter *letter, void *owner)
 {
-	static const char *const tags[] = {
-#define X(kind, tag) [kind] = (tag),
+	static const struct {
+		const char *tag, *sqlstate;
+	} rows[] = {
+#define X(kind, tag, sqlstate) [kind] = { (tag), (sqlstate) },
 		CONTROL_KIND_TABLE(X)
 #undef X
 	};
@@ -171,14 +179,14 @@ static void control_back(struct letter *letter, void *owner)
 		request_free(rq);
 		return;
 	}
-	rq->result.tag = tags[req->kind];
+	rq->result.tag = rows[req->kind].tag;
 	if (!req->ok && text != NULL)
-		request_fail(rq, SQLSTATE_CONFIG_FILE, "%.*s", (int)strcspn(text, "\n"), text);
+		request_fail(rq, rows[req->kind].sqlstate, "%.*s", (int)strcspn(text, "\n"), text);
 	else if (!req->ok)
-		request_fail(rq, SQLSTATE_CONFIG_FILE, "refused; the log tells why");
+		request_fail(rq, rows[req->kind].sqlstate, "refused; the log tells why");
 	else if (text != NULL)
 		rq->result.notice = "done, with remarks";
-	append_text(&rq->result.detail, text);
+	request_detail(rq, text);
 	console_done(rq, s);
 }
 

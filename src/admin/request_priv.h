@@ -64,6 +64,8 @@ void request_tour(struct request *rq, struct session *s,
                   bool (*home)(struct request *rq, struct worker *w));
 /* Of a tour: end the waiting. Session's thread. */
 void request_cancel(struct request *rq);
+/* What stands behind the message, unless something does already; copied, NULL is nothing. */
+void request_detail(struct request *rq, const char *text);
 /* Fail for that reason; detail is static, may be NULL. */
 void request_fail_cancelled(struct request *rq, const char *detail);
 /* Send it to control and back, then console_done. */

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <ini.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct strings {
 };
 
 struct ini {
+	atomic_uint refs;
 	struct ini_entry *entries; /* owned, with section, key and value */
 	size_t count;
 	struct strings files; /* owned: what places point to */
@@ -445,7 +447,7 @@ static struct ini *run(struct parser *p)
 	if (rc < 0)
 		refuse_memory(p);
 	if (p->no_memory) {
-		ini_free(p->ini);
+		ini_release(p->ini);
 		return NULL;
 	}
 	return p->ini;
@@ -455,6 +457,8 @@ static bool parser_start(struct parser *p, const char *name, struct report *rep)
 {
 	*p = (struct parser){ .rep = rep };
 	p->ini = calloc(1, sizeof(*p->ini));
+	if (p->ini != NULL)
+		atomic_init(&p->ini->refs, 1);
 	if (p->ini != NULL)
 		p->at.file = strings_add(&p->ini->files, name, strlen(name));
 	if (p->at.file == NULL)
@@ -487,9 +491,15 @@ struct ini *ini_load_text(const char *name, const char *text, size_t len, struct
 	return run(&p);
 }
 
-void ini_free(struct ini *ini)
+struct ini *ini_hold(struct ini *ini)
 {
-	if (ini == NULL)
+	atomic_fetch_add_explicit(&ini->refs, 1, memory_order_relaxed);
+	return ini;
+}
+
+void ini_release(struct ini *ini)
+{
+	if (ini == NULL || atomic_fetch_sub_explicit(&ini->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	for (size_t i = 0; i < ini->count; i++)
 		entry_free(&ini->entries[i]);

@@ -106,6 +106,7 @@ static const struct {
 	{ "users", "users", read_user },
 	{ "identities", "identities", read_identity },
 };
+#define SECTION_DATABASES 1
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
 static size_t section_index(const char *name)
@@ -118,16 +119,24 @@ static size_t section_index(const char *name)
 	return i;
 }
 
-static void read_entries(struct build *b, const struct ini *ini)
+/* All sections from that one on. */
+static void read_sections(struct build *b, const struct ini *ini, size_t first)
 {
 	const struct ini_entry *e;
-	const char *unknown = NULL;
 	size_t i, k;
 
-	for (k = 0; k < SECTIONS; k++)
+	for (k = first; k < SECTIONS; k++)
 		for (i = 0; i < ini_count(ini); i++)
 			if (section_index((e = ini_at(ini, i))->section) == k)
 				sections[k].read(b, e);
+}
+
+static void refuse_unknown_sections(struct build *b, const struct ini *ini)
+{
+	const struct ini_entry *e;
+	const char *unknown = NULL;
+	size_t i;
+
 	for (i = 0; i < ini_count(ini); i++) {
 		e = ini_at(ini, i);
 		if (section_index(e->section) < SECTIONS ||
@@ -187,6 +196,14 @@ static void check_whole(struct build *b)
 	if (s->listen_addr[0] == '\0' && s->unix_socket_dir[0] == '\0')
 		report_error(b->rep, nowhere,
 		             "nowhere to listen: set listen_addr or unix_socket_dir");
+}
+
+static void check_files(struct build *b)
+{
+	struct site *site = b->site;
+	const struct settings *s = &site->settings;
+	struct place nowhere = { site->path, 0 };
+
 	/* A pool that only serves the Unix socket's console needs no certificate of its own. */
 	if (s->listen_addr[0] != '\0' || s->client_tls_cert_file[0] != '\0') {
 		if (tls_client_context(s, nowhere, b->rep, &site->client_tls, &site->tls_files) !=
@@ -197,36 +214,94 @@ static void check_whole(struct build *b)
 	check_server_files(b);
 }
 
-enum err site_load(const char *path, struct report *rep, struct site **out)
+/* Nothing in it yet but what it is read from. NULL: out of memory. */
+static struct site *site_begin(const char *path)
 {
 	struct site *site = calloc(1, sizeof(*site));
-	struct build b = { site, rep };
-	struct ini *ini = NULL;
 
 	if (site == NULL)
-		return ERR_NO_MEMORY;
+		return NULL;
 	atomic_init(&site->refs, 1);
 	site->path = strdup(path);
 	site->rules = identity_rules_create();
-	if (settings_init(&site->settings) != ERR_OK || site->path == NULL || site->rules == NULL ||
-	    (ini = ini_load(path, rep)) == NULL) {
+	if (site->path == NULL || site->rules == NULL) {
+		site_release(site);
+		return NULL;
+	}
+	return site;
+}
+
+static enum err site_end(struct build *b, struct site **out)
+{
+	if (report_errors(b->rep) > 0) {
+		site_release(b->site);
+		return ERR_CONFIG;
+	}
+	*out = b->site;
+	return ERR_OK;
+}
+
+enum err site_load(const char *path, struct report *rep, struct site **out)
+{
+	struct build b = { site_begin(path), rep };
+	struct site *site = b.site;
+
+	if (site == NULL)
+		return ERR_NO_MEMORY;
+	if (settings_init(&site->settings) != ERR_OK ||
+	    (site->text = ini_load(path, rep)) == NULL) {
 		site_release(site);
 		return ERR_NO_MEMORY;
 	}
-	if (ini_has_section(ini, "identities"))
+	if (ini_has_section(site->text, "identities"))
 		identity_rules_present(site->rules);
 	/* An unreadable file says so once; what an empty one lacks is no news then. */
-	if (ini_count(ini) > 0 || report_errors(rep) == 0) {
-		read_entries(&b, ini);
+	if (ini_count(site->text) > 0 || report_errors(rep) == 0) {
+		read_sections(&b, site->text, 0);
+		refuse_unknown_sections(&b, site->text);
 		check_whole(&b);
+		check_files(&b);
 	}
-	ini_free(ini);
-	if (report_errors(rep) > 0) {
+	return site_end(&b, out);
+}
+
+static bool is_about_tls(const struct setting *row)
+{
+	return strncmp(row->name, "client_tls_", 11) == 0 ||
+	       strncmp(row->name, "server_tls_", 11) == 0;
+}
+
+static enum err share_files(struct site *site, const struct site *old)
+{
+	if (old->client_tls != NULL && SSL_CTX_up_ref(old->client_tls) == 1)
+		site->client_tls = old->client_tls;
+	return tls_files_copy(&site->tls_files, &old->tls_files);
+}
+
+enum err site_change(const struct site *old, const struct setting *row, const char *value,
+                     struct report *rep, struct site **out)
+{
+	struct build b = { site_begin(old->path), rep };
+	struct site *site = b.site;
+	struct errbuf why;
+
+	if (site == NULL)
+		return ERR_NO_MEMORY;
+	site->text = ini_hold(old->text);
+	if (settings_copy(&site->settings, &old->settings) != ERR_OK ||
+	    (!is_about_tls(row) && share_files(site, old) != ERR_OK)) {
 		site_release(site);
-		return ERR_CONFIG;
+		return ERR_NO_MEMORY;
 	}
-	*out = site;
-	return ERR_OK;
+	if (settings_set(&site->settings, row, value, &why) != ERR_OK)
+		report_error(rep, (struct place){ NULL, 0 }, "%s", why.text);
+	if (ini_has_section(site->text, "identities"))
+		identity_rules_present(site->rules);
+	read_sections(&b, site->text, SECTION_DATABASES);
+	check_whole(&b);
+	if (is_about_tls(row))
+		check_files(&b);
+	return site_end(&b, out);
 }
 
 struct site *site_hold(struct site *site)
@@ -253,6 +328,7 @@ void site_release(struct site *site)
 	SSL_CTX_free(site->client_tls);
 	tls_files_free(&site->tls_files);
 	settings_fini(&site->settings);
+	ini_release(site->text);
 	free(site->path);
 	free(site);
 }

@@ -55,6 +55,31 @@ void tls_files_free(struct tls_files *files)
 	*files = (struct tls_files){ 0 };
 }
 
+enum err tls_files_copy(struct tls_files *to, const struct tls_files *from)
+{
+	bool whole = true;
+
+	if (from->count == 0)
+		return ERR_OK;
+	if ((to->at = calloc(from->count, sizeof *to->at)) == NULL)
+		return ERR_NO_MEMORY;
+	for (; to->count < from->count; to->count++) {
+		const struct tls_file *file = &from->at[to->count];
+		struct tls_file *copy = &to->at[to->count];
+
+		*copy = *file;
+		copy->path = strdup(file->path);
+		copy->subject = strdup(file->subject);
+		copy->issuer = strdup(file->issuer);
+		copy->serial = strdup(file->serial);
+		whole = whole && copy->path != NULL && copy->subject != NULL &&
+		        copy->issuer != NULL && copy->serial != NULL;
+	}
+	if (!whole)
+		tls_files_free(to);
+	return whole ? ERR_OK : ERR_NO_MEMORY;
+}
+
 static void digest_text(X509 *cert, char out[65])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (strstr(report_line(rep, i, &is_error), "with all included") != NULL)
 			abort();
 	}
-	ini_free(ini);
+	ini_release(ini);
 	report_free(rep);
 	return 0;
 }

@@ -280,6 +280,137 @@ Test(orders, reload_puts_into_force_or_tells_every_reason)
 	PQfinish(operator);
 }
 
+/* --- SET --- */
+
+static struct rig_text config(const char *key)
+{
+	return rig_console_value(rig, "SHOW CONFIG", "key", key, "value");
+}
+
+/* In force at once, one beside the other, until the file is read again. */
+Test(orders, set_lasts_until_the_next_reload)
+{
+	PGconn *operator = console(), *alice, *late;
+
+	expect_tag(operator, "SET max_client_conn = 1", "SET");
+	expect_tag(operator, "SET query_wait_timeout TO '90s'", "SET");
+	expect_tag(operator, "set LOG_CONNECTIONS = off", "SET");
+	cr_assert_str_eq(config("max_client_conn").s, "1");
+	cr_assert_str_eq(config("query_wait_timeout").s, "90s");
+	cr_assert_str_eq(config("log_connections").s, "0");
+	alice = rig_connect(rig, "dbname=app");
+	late = rig_try_connect(rig, "bob", "dbname=app");
+	cr_assert_eq(PQstatus(late), CONNECTION_BAD);
+	PQfinish(late);
+	expect_tag(operator, "RELOAD", "RELOAD");
+	cr_assert_str_eq(config("max_client_conn").s, "100");
+	cr_assert_str_eq(config("log_connections").s, "1");
+	late = rig_connect_as(rig, "bob", "dbname=app");
+	PQfinish(late);
+	PQfinish(alice);
+	PQfinish(operator);
+}
+
+/* Defaults of [databases] are settings too. */
+Test(orders, set_reaches_databases)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+	PGconn *bob = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	expect_tag(operator, "SET default_pool_size = 1", "SET");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DATABASES", "name", "app", "pool_size").s,
+	                 "1");
+	cr_assert(PQsendQuery(bob, "SELECT 2"));
+	cr_assert(rig_stays_silent(bob, SILENT_MS));
+	expect_tag(operator, "SET default_pool_size = 2", "SET");
+	cr_assert_str_eq(rig_scalar(bob).s, "2");
+	PQfinish(alice);
+	PQfinish(bob);
+	PQfinish(operator);
+}
+
+Test(orders, set_is_refused_as_a_whole)
+{
+	static const struct {
+		const char *sql, *state, *words;
+	} cases[] = {
+		{ "SET max_client_conn = 0", "22023", "max_client_conn: 0 is out of range" },
+		{ "SET max_client_conn = 'many'", "22023", "max_client_conn: \"many\" is not" },
+		{ "SET workers = 1", "55P02", "workers cannot be changed without a restart" },
+		{ "SET max_client_conn", "42601", "usage: SET max_client_conn = <value>" },
+		{ "SET max_client_conn = 1 2", "42601", "usage: SET max_client_conn = <value>" },
+		{ "SET max_client_conn = /x", "42601", "usage: SET max_client_conn = <value>" },
+		{ "SET client_tls_ca_file = '/nonexistent'", "22023", "client_tls_ca_file" },
+		{ "SET client_tls_key_file = '@pki@/ca.crt'", "22023", "client_tls_key_file" },
+		{ "SET nosuch = 1", "42704", "nosuch" },
+	};
+	PGconn *operator = console(), *alice;
+
+	for (size_t i = 0; i < CASES(cases); i++) {
+		PGresult *res = PQexec(operator, cases[i].sql);
+
+		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), cases[i].state, "%s: %s",
+		                 cases[i].sql, PQresultErrorMessage(res));
+		cr_assert(strstr(PQresultErrorMessage(res), cases[i].words) != NULL, "%s: %s",
+		          cases[i].sql, PQresultErrorMessage(res));
+		PQclear(res);
+	}
+	cr_assert_str_eq(config("max_client_conn").s, "100");
+	alice = rig_connect(rig, "dbname=app");
+	cr_assert_str_eq(rig_query(alice, "SELECT 1").s, "1");
+	PQfinish(alice);
+	PQfinish(operator);
+}
+
+/* A certificate file that is broken meanwhile is the business of a reload, or of a setting about TLS. */
+Test(orders, set_leaves_files_alone)
+{
+	PGconn *operator, *alice;
+	char text[400];
+	FILE *f;
+
+	rig_configure(rig, SETTINGS "server_tls_ca_file = @dir@/ca.crt\n", NULL, IDENTITIES);
+	snprintf(text, sizeof(text), "cp '%s/ca.crt' '%s/ca.crt'", rig_pki(), rig_dir(rig));
+	cr_assert_eq(system(text), 0);
+	operator = console();
+	expect_tag(operator, "RELOAD", "RELOAD");
+	snprintf(text, sizeof(text), "%s/ca.crt", rig_dir(rig));
+	f = fopen(text, "w");
+	cr_assert(f != NULL && fclose(f) == 0);
+	expect_tag(operator, "SET max_client_conn = 50", "SET");
+	cr_assert_str_eq(rig_error(operator, "SET server_tls_sslmode = 'verify-ca'").s, "22023");
+	cr_assert_str_eq(rig_error(operator, "RELOAD").s, "F0000");
+	cr_assert_str_eq(config("max_client_conn").s, "50");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW TLS", "setting", "client_tls_cert_file",
+	                                   "subject").s, "CN=localhost,O=pgseal demo");
+	snprintf(text, sizeof(text), "cp '%s/ca.crt' '%s/ca.crt'", rig_pki(), rig_dir(rig));
+	cr_assert_eq(system(text), 0);
+	expect_tag(operator, "SET server_tls_sslmode = 'verify-ca'", "SET");
+	alice = rig_connect(rig, "dbname=app");
+	cr_assert_str_eq(rig_query(alice, "SELECT 1").s, "1");
+	PQfinish(alice);
+	PQfinish(operator);
+}
+
+/* --- what there is not --- */
+
+Test(orders, refusals_say_so)
+{
+	static const char *const orders[] = { "SUSPEND", "SHOW FDS" };
+	PGconn *operator = console();
+
+	for (size_t i = 0; i < CASES(orders); i++) {
+		PGresult *res = PQexec(operator, orders[i]);
+
+		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), "0A000");
+		cr_assert(strstr(PQresultErrorMessage(res), "is not supported") != NULL);
+		cr_assert(PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) != NULL);
+		PQclear(res);
+	}
+	PQfinish(operator);
+}
+
 /* --- SHUTDOWN --- */
 
 Test(orders, shutdown_ends_at_once)
@@ -324,4 +455,37 @@ Test(orders, shutdown_waits_for_clients)
 	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
 	PQfinish(operator);
 	PQfinish(late);
+}
+
+/* Behind the time that was given, or shutdown_timeout, the rest ends at once. */
+Test(orders, shutdown_drains_within_a_time)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	cr_assert_str_eq(rig_error(operator, "SHUTDOWN DRAIN soon").s, "22023");
+	cr_assert(PQsendQuery(operator, "SHUTDOWN DRAIN '1h'"));
+	cr_assert_eq(rig_wait_exit(rig, SILENT_MS), -1);
+	cr_assert_str_eq(rig_query(alice, "SELECT 2").s, "2");
+	(void)rig_outcome(operator);
+	cr_assert(PQsendQuery(operator, "SHUTDOWN DRAIN 100ms"));
+	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
+	PQfinish(operator);
+	PQfinish(alice);
+}
+
+/* Looking who is left, for the one order, must not become the deadline of the next. */
+Test(orders, shutdown_of_another_kind_follows)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+
+	rig_exec(alice, "BEGIN");
+	expect_tag(operator, "SET shutdown_timeout = 0", "SET");
+	expect_tag(operator, "SHUTDOWN WAIT_FOR_CLIENTS", "SHUTDOWN");
+	expect_tag(operator, "SHUTDOWN WAIT_FOR_SERVERS", "SHUTDOWN");
+	cr_assert_eq(rig_wait_exit(rig, 3 * SILENT_MS), -1);
+	rig_exec(alice, "COMMIT");
+	cr_assert_eq(rig_wait_exit(rig, RIG_PATIENCE_MS), 0);
+	PQfinish(operator);
+	PQfinish(alice);
 }

@@ -100,7 +100,7 @@ Test(console_protocol, probes_of_drivers)
 	for (size_t i = 0; i < CASES(probes); i++)
 		cr_assert_str_eq(rig_query(conn, probes[i][0]).s, probes[i][1], "%s", probes[i][0]);
 	cr_assert_str_eq(rig_error(conn, "SET nosuch = 1").s, "42704");
-	cr_assert_str_eq(rig_error(conn, "SET max_client_conn = 1").s, "0A000");
+	cr_assert_str_eq(rig_error(conn, "SET max_client_conn = 1").s, "42501");
 	cr_assert_str_eq(rig_error(conn, "BEGIN").s, "42601");
 	cr_assert_str_eq(rig_error(conn, "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relname "
 	                                 "OPERATOR(pg_catalog.~) '^(x;y)$' ORDER BY 2, 3;")

@@ -38,6 +38,11 @@ Test(commands, longest_words_win)
 		{ "SHUTDOWN", "SHUTDOWN", 1 },
 		{ "shutdown wait_for_clients", "SHUTDOWN WAIT_FOR_CLIENTS", 2 },
 		{ "SET datestyle TO iso, mdy", "SET", 1 },
+		{ "KILL", "KILL", 1 },
+		{ "KILL users", "KILL", 1 },
+		{ "KILL \"user\"", "KILL", 1 },
+		{ "kill user x", "KILL USER", 2 },
+		{ "SHUTDOWN DRAIN 5min", "SHUTDOWN DRAIN", 2 },
 	};
 	struct errbuf why = { "" };
 	struct action a;
@@ -78,13 +83,39 @@ Test(commands, refusals_name_the_remedy)
 	}
 }
 
+/* Parameters of sessions are anybody's, settings an administrator's. */
+Test(commands, set_is_two_commands)
+{
+	static const struct {
+		const char *sql;
+		enum console_right right;
+	} cases[] = {
+		{ "SET datestyle = iso", CONSOLE_STATS },
+		{ "SET SESSION verbose = 1", CONSOLE_STATS },
+		{ "SET verbose = 1", CONSOLE_ADMIN },
+		{ "set VERBOSE TO 1", CONSOLE_ADMIN },
+		{ "SET verbose", CONSOLE_ADMIN },
+		{ "SET \"workers\" = '1'", CONSOLE_ADMIN },
+	};
+	struct errbuf why = { "" };
+	struct action a;
+
+	for (size_t i = 0; i < CASES(cases); i++) {
+		cr_assert_eq(find(cases[i].sql, &a, &why), ERR_OK, "%s: %s", cases[i].sql,
+		             why.text);
+		cr_assert_eq(a.command->right, cases[i].right, "%s", cases[i].sql);
+	}
+}
+
 /* What changes anything takes an administrator; what looks does not. */
 Test(commands, rights)
 {
 	for (size_t i = 0; i < commands_count; i++) {
 		const struct command *c = &commands_table[i];
 		bool looks = strncmp(c->words, "SHOW", 4) == 0 || strcmp(c->words, "SELECT") == 0 ||
-		             strcmp(c->words, "SET") == 0;
+		             strcmp(c->args, "<parameter> = <value>") == 0;
+
+		looks = looks && strcmp(c->words, "SHOW FDS") != 0;
 
 		cr_assert_eq(c->right, looks ? CONSOLE_STATS : CONSOLE_ADMIN, "%s", c->words);
 		cr_assert(c->run != NULL && c->help[0] != '\0' && c->min_args <= c->max_args);

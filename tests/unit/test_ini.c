@@ -21,7 +21,7 @@ static void start(void)
 
 static void stop(void)
 {
-	ini_free(ini);
+	ini_release(ini);
 	report_free(rep);
 	while (path_count > 0)
 		unlink(paths[--path_count]);
@@ -69,7 +69,7 @@ static const char *finding(size_t i)
 
 static void load_text(const char *text, size_t len)
 {
-	ini_free(ini);
+	ini_release(ini);
 	report_free(rep);
 	rep = report_create();
 	ini = ini_load_text("t", text, len, rep);
@@ -271,7 +271,7 @@ Test(ini, missing_files_are_findings)
 	cr_assert_not_null(strstr(finding(0), "gone.ini\": cannot open: No such file"));
 	cr_assert_not_null(strstr(finding(1), "main.ini:3: \"/\": cannot read: Is a directory"));
 	cr_assert_str_eq(dump(), ".x=1@2|");
-	ini_free(ini);
+	ini_release(ini);
 	ini = ini_load("/nonexistent/pgseal.ini", rep);
 	cr_assert_eq(ini_count(ini), 0);
 	cr_assert_str_eq(finding(2),

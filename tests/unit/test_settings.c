@@ -226,7 +226,7 @@ Test(settings, the_sample_is_a_comment_but_for_its_section)
 	cr_assert_eq(report_lines(rep), 0);
 	cr_assert_eq(ini_count(ini), 0);
 	cr_assert(ini_has_section(ini, "pgseal"));
-	ini_free(ini);
+	ini_release(ini);
 	report_free(rep);
 	free(text);
 }
@@ -261,7 +261,7 @@ Test(settings, the_sample_without_its_comment_marks_sets_the_defaults)
 	for (size_t i = 0; i < ini_count(ini); i++)
 		apply(ini_at(ini, i), &other);
 	settings_fini(&other);
-	ini_free(ini);
+	ini_release(ini);
 	report_free(rep);
 	free(text);
 }
@@ -289,4 +289,23 @@ Test(settings, the_manual_lists_every_setting_in_its_group)
 	cr_expect_not_null(strstr(text, "Default: verify\\-full.\n"));
 	cr_expect_not_null(strstr(text, "\nFrom 1 to 65535.\n"));
 	free(text);
+}
+
+Test(settings, a_copy_is_its_own)
+{
+	const struct setting *number = settings_find("max_client_conn");
+	const struct setting *text = settings_find("logfile");
+	struct settings copy;
+	struct errbuf why;
+
+	cr_assert_eq(settings_set(&s, text, "/var/log/a", &why), ERR_OK);
+	cr_assert_eq(settings_copy(&copy, &s), ERR_OK);
+	for (size_t i = 0; i < settings_count; i++)
+		cr_expect(settings_same(&s, &copy, &settings_table[i]), "%s", settings_table[i].name);
+	cr_assert_eq(settings_set(&copy, number, "7", &why), ERR_OK);
+	cr_assert_eq(settings_set(&copy, text, "/var/log/b", &why), ERR_OK);
+	cr_assert_str_eq(text_of(&s, "logfile"), "/var/log/a");
+	cr_assert_str_eq(text_of(&s, "max_client_conn"), "100");
+	settings_fini(&copy);
+	cr_assert_str_eq(text_of(&s, "logfile"), "/var/log/a");
 }

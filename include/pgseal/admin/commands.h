@@ -50,13 +50,15 @@ void commands_run(struct request *rq, struct session *s);
 
 /* --- what the process does --- */
 
-#define CONTROL_KIND_TABLE(X)                                                               \
-	X(CONTROL_RELOAD, "RELOAD")                                                         \
-	X(CONTROL_SHUTDOWN, "SHUTDOWN")               /* at once */                         \
-	X(CONTROL_SHUTDOWN_WAIT_FOR_SERVERS, "SHUTDOWN") /* at each session's transaction end */ \
-	X(CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS, "SHUTDOWN") /* when they have left by themselves */
+/* kind, tag, SQLSTATE of a refusal */
+#define CONTROL_KIND_TABLE(X)                                                                  \
+	X(CONTROL_RELOAD, "RELOAD", "F0000")                                                   \
+	X(CONTROL_SET, "SET", "22023")                                                         \
+	X(CONTROL_SHUTDOWN, "SHUTDOWN", "F0000") /* at once */                                 \
+	X(CONTROL_SHUTDOWN_WAIT_FOR_SERVERS, "SHUTDOWN", "F0000") /* at each transaction's end */ \
+	X(CONTROL_SHUTDOWN_WAIT_FOR_CLIENTS, "SHUTDOWN", "F0000") /* when they have left */
 enum control_kind {
-#define X(kind, tag) kind,
+#define X(kind, tag, sqlstate) kind,
 	CONTROL_KIND_TABLE(X)
 #undef X
 };
@@ -68,6 +70,9 @@ struct control_request {
 	enum control_kind kind;
 	size_t home;         /* worker of the session that asked */
 	uint64_t session_id; /* it may be gone by then */
+	const struct setting *setting; /* of SET; its value is the request's */
+	const char *value;
+	usec_t limit;        /* of SHUTDOWN: longest that it waits, 0 for ever; -1: shutdown_timeout */
 	bool ok;             /* the answer */
 	struct buf text;     /* of the answer: one line per reason */
 };
@@ -76,6 +81,7 @@ struct control_request {
  * takes the request and ends with control_answer, at once or later. */
 struct control_ops {
 	void (*reload)(void *process, struct control_request *req);
+	void (*set)(void *process, struct control_request *req);
 	void (*shutdown)(void *process, struct control_request *req);
 };
 

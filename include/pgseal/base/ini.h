@@ -34,7 +34,9 @@ struct ini *ini_load(const char *path, struct report *rep);
 /* The same from memory; name stands for the file in findings, and %include is an error. For tests
  * and fuzzing. */
 struct ini *ini_load_text(const char *name, const char *text, size_t len, struct report *rep);
-void ini_free(struct ini *ini);
+/* Any thread; the last one to let go frees it. */
+struct ini *ini_hold(struct ini *ini);
+void ini_release(struct ini *ini); /* NULL is fine */
 
 size_t ini_count(const struct ini *ini);
 const struct ini_entry *ini_at(const struct ini *ini, size_t i); /* file order; borrowed */

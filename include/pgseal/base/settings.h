@@ -121,6 +121,8 @@ const struct setting *settings_find(const char *name); /* NULL: unknown */
 
 /* All defaults. ERR_NO_MEMORY. */
 enum err settings_init(struct settings *s) MUST_CHECK;
+/* *to is written whatever it was before, for settings_fini only on success. ERR_NO_MEMORY. */
+enum err settings_copy(struct settings *to, const struct settings *from) MUST_CHECK;
 void settings_fini(struct settings *s);
 
 /* Parse and store one value. ERR_SYNTAX, ERR_RANGE, ERR_NO_MEMORY, with *why naming the remedy;

@@ -27,6 +27,8 @@ struct tls_files {
 	size_t count;
 };
 void tls_files_free(struct tls_files *files);
+/* *to is empty. ERR_NO_MEMORY: and stays so. */
+enum err tls_files_copy(struct tls_files *to, const struct tls_files *from) MUST_CHECK;
 
 /* Build the context from the client_tls_* settings. Every finding goes to rep, with `at` as its place
  * and the setting's name in the text: missing or unreadable files, a key that does not fit its
