@@ -63,8 +63,9 @@ static void get_stop(void *arg, uint64_t ticket)
 }
 
 static const struct http_page pages[] = {
-	{ "/text", get_text }, { "/nothing", get_nothing }, { "/big", get_big },
-	{ "/later", get_later }, { "/late", get_late }, { "/stop", get_stop }, { NULL, NULL },
+	{ "/text", get_text },   { "/nothing", get_nothing }, { "/big", get_big },
+	{ "/later", get_later }, { "/late", get_late },       { "/stop", get_stop },
+	{ NULL, NULL },
 };
 
 static void no_end_of_turn(void *arg)
@@ -172,7 +173,8 @@ Test(http, answers_by_page_and_method)
 		{ "GET /nothing HTTP/1.1\r\n\r\n", "503 " },
 		{ "GET /nowhere HTTP/1.1\r\n\r\n", "404 Not Found\n" },
 		{ "GET /text/ HTTP/1.1\r\n\r\n", "404 Not Found\n" },
-		{ "POST /text HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "405 Method Not Allowed\n" },
+		{ "POST /text HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+		  "405 Method Not Allowed\n" },
 		{ "DELETE /text HTTP/1.1\r\n\r\n", "405 Method Not Allowed\n" },
 		{ "GET /text HTTP/3.0\r\n\r\n", "505 HTTP Version Not Supported\n" },
 		{ "\x16\x03\x01\x01", "400 Bad Request\n" },
