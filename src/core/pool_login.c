@@ -154,7 +154,7 @@ static void login_failed(struct pool *p, const struct dial *d)
 	usec_t longest = p->worker->site->settings.server_login_retry;
 
 	p->failure = d->failure;
-	p->login_failures[class_of(&p->failure)]++;
+	p->worker->login_failures[class_of(&p->failure)]++;
 	/* Several that fail together are one failure. */
 	if (!pool_resting(p))
 		p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;

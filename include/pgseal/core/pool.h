@@ -80,7 +80,6 @@ struct pool {
 	struct pool_stats stats;
 	struct pool_stats period_start, period; /* at the last period's start; over the last whole period */
 	struct pool_timings timings;
-	uint64_t login_failures[LOGIN_FAILURES];
 };
 
 /* Find or make. NULL: out of memory. */

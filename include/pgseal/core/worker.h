@@ -49,6 +49,8 @@ struct worker {
 	struct tour_list parked;        /* console requests that wait here for something */
 	struct tally *tallies;          /* uthash by label of the identity */
 	uint64_t closes[CLOSE_REASONS]; /* sessions that ended */
+	/* Logins to servers; here, because a pool that never had a server goes with its clients. */
+	uint64_t login_failures[LOGIN_FAILURES];
 };
 
 enum err worker_create(struct crew *crew, size_t index, struct site *site,
