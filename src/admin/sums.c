@@ -70,6 +70,14 @@ static void add_stats(struct pool_stats *to, const struct pool_stats *s)
 #undef X
 }
 
+static void add_timings(struct pool_timings *to, const struct pool_timings *t)
+{
+	histogram_merge(&to->query, &t->query);
+	histogram_merge(&to->xact, &t->xact);
+	histogram_merge(&to->wait, &t->wait);
+	histogram_merge(&to->connect, &t->connect);
+}
+
 static void take_database(struct sum *sum, struct database *db)
 {
 	if (sum->db == NULL && db != NULL)
@@ -84,10 +92,17 @@ static void add_pool(struct sum *sum, const struct pool *p, usec_t now)
 	sum->clients += p->sessions;
 	sum->waiting += p->waiting;
 	sum->opening += p->opening;
+	for (size_t i = 0; i < SESSION_STATES; i++)
+		sum->sessions[i] += p->session_count[i];
 	for (size_t i = 0; i < SERVER_STATES; i++)
 		sum->servers[i] += p->server_count[i];
+	sum->pool_size = p->terms.pool_size;
+	sum->permits = route_servers(p->route);
+	sum->paused = sum->paused || p->paused;
+	sum->failing = sum->failing || p->retry_pause > 0;
 	if (first != NULL && now - first->since > sum->maxwait)
 		sum->maxwait = now - first->since;
+	add_timings(&sum->timings, &p->timings);
 	add_stats(&sum->stats, &p->stats);
 	add_stats(&sum->period, &p->period);
 }

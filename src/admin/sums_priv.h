@@ -12,10 +12,14 @@ struct sum {
 	const char *database, *user; /* both in key */
 	struct database *db;         /* a reference; NULL: the console's own row */
 	uint64_t clients, waiting;   /* of the clients, those that wait for a server */
+	uint64_t sessions[SESSION_STATES]; /* the same clients, by state */
 	uint64_t servers[SERVER_STATES];
 	uint64_t opening;
 	usec_t maxwait;
-	bool console;
+	int64_t pool_size, permits;  /* of the route, not to be added up: most servers; servers and logins */
+	bool console, paused;
+	bool failing;                /* the last login of one of them failed */
+	struct pool_timings timings;
 	struct pool_stats stats, period; /* since the start; over the last whole period */
 	size_t key_len;
 	char key[];                      /* database NUL user NUL */
