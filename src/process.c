@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "health.h"
 #include "listen.h"
 #include "pgseal/admin/commands.h"
 #include "pgseal/admin/console.h"
@@ -30,6 +31,8 @@ struct process {
 	struct site *site;
 	struct crew crew;
 	struct listeners listeners;
+	struct standing standing;
+	struct health *health;
 	struct loop *loop;
 	struct timer *deadline; /* of a shutdown; or the next look at who is left */
 	size_t started_workers, started_gates, drained_workers;
@@ -162,10 +165,11 @@ static enum err reload_and_tell(struct process *p, struct buf *text)
 
 	notify("RELOADING=1");
 	log_reopen();
-	if (rep != NULL)
+	if (rep != NULL) {
 		rc = reload(p, rep);
-	if (rep != NULL)
 		log_report(rep);
+	}
+	standing_reloaded(&p->standing, rc != ERR_OK);
 	if (rc == ERR_OK)
 		log_info(LOG_CONFIG, 0, "reloaded: file=%s", p->opts->config);
 	else
@@ -430,7 +434,8 @@ static enum err prepare(struct process *p, struct errbuf *why)
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		if ((rc = loop_add_signal(p->loop, signals[i], signalled, p)) != ERR_OK)
 			return err_set(why, rc, "%s", err_text(rc));
-	if ((rc = listeners_open(&p->site->settings, &p->listeners, why)) != ERR_OK ||
+	if ((rc = health_open(p->loop, &p->crew, &p->standing, &p->health, why)) != ERR_OK ||
+	    (rc = listeners_open(&p->site->settings, &p->listeners, why)) != ERR_OK ||
 	    (rc = write_pidfile(p, why)) != ERR_OK ||
 	    (rc = drop_privileges(p, why)) != ERR_OK)
 		return rc;
@@ -448,6 +453,7 @@ static void log_start(const struct process *p)
 
 static void finish(struct process *p)
 {
+	health_close(p->health);
 	end_crew(p);
 	listeners_close(&p->listeners);
 	if (p->pidfile != NULL)
@@ -477,6 +483,7 @@ static enum err load_first_site(struct process *p)
 int process_run(const struct process_options *opts)
 {
 	struct process p = { .opts = opts };
+	usec_t now = clock_wall_us();
 	struct errbuf why = { "" };
 	enum err rc;
 
@@ -484,6 +491,8 @@ int process_run(const struct process_options *opts)
 	/* Writing to a peer that is gone, or beyond a limit on file sizes, is an error, not the end. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	p.standing = (struct standing){ .site = &p.site, .closing = &p.closing, .started = now,
+		                        .loaded = now };
 	if (load_first_site(&p) != ERR_OK) {
 		site_release(p.site);
 		return EXIT_FAILURE;

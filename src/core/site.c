@@ -4,12 +4,39 @@
 #include <string.h>
 #include <strings.h>
 
+#include "pgseal/base/endpoint.h"
 #include "pgseal/base/ini.h"
 
 struct build {
 	struct site *site;
 	struct report *rep;
 };
+
+static enum err check_endpoints(const char *value, struct errbuf *why)
+{
+	struct endpoints ignored;
+
+	return endpoints_parse(value, &ignored, why);
+}
+
+/* Texts whose form is checked here, because a row of the settings table cannot tell it. */
+static const struct {
+	const char *setting;
+	enum err (*check)(const char *value, struct errbuf *why);
+} forms[] = {
+	{ "metrics_listen", check_endpoints },
+};
+
+static void check_form(struct build *b, const struct ini_entry *e)
+{
+	struct errbuf why;
+	size_t i;
+
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (strcmp(forms[i].setting, e->key) == 0 &&
+		    forms[i].check(e->value, &why) != ERR_OK)
+			report_error(b->rep, e->at, "%s: %s", e->key, why.text);
+}
 
 static void read_setting(struct build *b, const struct ini_entry *e)
 {
@@ -21,6 +48,7 @@ static void read_setting(struct build *b, const struct ini_entry *e)
 	if (row != NULL) {
 		if (settings_set(&b->site->settings, row, e->value, &why) != ERR_OK)
 			report_error(b->rep, e->at, "%s", why.text);
+		check_form(b, e);
 		return;
 	}
 	remedy = settings_foreign(e->key, &accepted);

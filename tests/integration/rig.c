@@ -95,6 +95,11 @@ static int port_choose(void)
 	return port;
 }
 
+int rig_spare_port(void)
+{
+	return port_choose();
+}
+
 /* Does any line of this table of the kernel's hold both texts? Asking it, unlike connecting, leaves
  * no trace in pgseal. */
 static bool kernel_lists(const char *table, const char *text, const char *also)

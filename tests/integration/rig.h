@@ -76,6 +76,8 @@ void rig_signal(struct rig *rig, int signo);
 int rig_wait_exit(struct rig *rig, int wait_ms);
 pid_t rig_pid(const struct rig *rig);
 int rig_port(const struct rig *rig);
+/* Another one, for whatever pgseal may listen on besides; nobody else's as long as the test runs. */
+int rig_spare_port(void);
 const char *rig_dir(const struct rig *rig);    /* borrowed */
 const char *rig_config(const struct rig *rig); /* path of the INI; borrowed */
 

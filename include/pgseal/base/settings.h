@@ -38,6 +38,8 @@ struct settings {
 	bool log_stats;
 	int64_t verbose;
 	usec_t stats_period;
+	/* metrics */
+	char *metrics_listen;
 	/* pools */
 	int64_t pool_mode; /* enum pool_mode */
 	int64_t default_pool_size;
