@@ -13,6 +13,7 @@
 #include "explain.h"
 #include "pgseal/base/settings.h"
 #include "pgseal/core/site.h"
+#include "pgseal/tls/memory.h"
 #include "process.h"
 
 static void print_usage(FILE *to)
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
 	struct arguments a = { .mode = MODE_RUN };
 	int c;
 
+	tls_memory_watch();
 	while ((c = getopt_long(argc, argv, "vu:Vh", options, NULL)) != -1)
 		if (!take_option(&a, c))
 			return complain("unknown option");

@@ -28,16 +28,22 @@ static void refuse(struct parse *ps, const char *key, const char *why)
 static void add_keyword(struct parse *ps, const char *key, const char *value)
 {
 	struct database *db = ps->db;
+	char *k, *v;
 
 	if (db->count == DATABASE_KEYWORDS_MAX) {
 		refuse(ps, key, "too many keywords");
 		return;
 	}
-	db->keywords[db->count] = strdup(key);
-	db->values[db->count] = strdup(value);
-	if (db->keywords[db->count] == NULL || db->values[db->count] == NULL)
-		ps->failed = true;
-	db->count++;
+	k = strdup(key);
+	v = strdup(value);
+	if (k == NULL || v == NULL) {
+		refuse(ps, key, "out of memory");
+		free(k);
+		free(v);
+		return;
+	}
+	db->keywords[db->count] = k;
+	db->values[db->count++] = v;
 }
 
 /* ---- the pooler's own keys, one row each ---- */

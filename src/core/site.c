@@ -6,10 +6,12 @@
 
 #include "pgseal/base/endpoint.h"
 #include "pgseal/base/ini.h"
+#include "pgseal/tls/memory.h"
 
 struct build {
 	struct site *site;
 	struct report *rep;
+	unsigned long failures; /* tls_memory_failures() at the beginning */
 };
 
 static enum err check_endpoints(const char *value, struct errbuf *why)
@@ -240,6 +242,8 @@ static void check_files(struct build *b)
 			report_error(b->rep, nowhere, "TLS for clients could not be set up");
 	}
 	check_server_files(b);
+	if (tls_memory_failures() > b->failures)
+		report_error(b->rep, nowhere, "out of memory");
 }
 
 /* Nothing in it yet but what it is read from. NULL: out of memory. */
@@ -271,7 +275,7 @@ static enum err site_end(struct build *b, struct site **out)
 
 enum err site_load(const char *path, struct report *rep, struct site **out)
 {
-	struct build b = { site_begin(path), rep };
+	struct build b = { site_begin(path), rep, tls_memory_failures() };
 	struct site *site = b.site;
 
 	if (site == NULL)
@@ -309,7 +313,7 @@ static enum err share_files(struct site *site, const struct site *old)
 enum err site_change(const struct site *old, const struct setting *row, const char *value,
                      struct report *rep, struct site **out)
 {
-	struct build b = { site_begin(old->path), rep };
+	struct build b = { site_begin(old->path), rep, tls_memory_failures() };
 	struct site *site = b.site;
 	struct errbuf why;
 

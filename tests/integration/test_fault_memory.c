@@ -1,0 +1,214 @@
+/* Memory that runs out, at each allocation once: it costs the client whose it was, at most, and never
+ * the process. */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/famine.h"
+#include "tests/integration/frames.h"
+#include "tests/integration/rig_priv.h"
+
+/* Allocations that are tried, spread over all that there are; the environment may ask for more. */
+#define STEPS_MAX 80
+#define ATTEMPT_MS 5000
+
+TestSuite(fault_memory, .timeout = 180);
+
+static struct famine *famine;
+static struct rig_text page;
+static struct rig *rig;
+
+/* In the child that becomes pgseal. */
+static void load_famine(void)
+{
+	setenv(FAMINE_ENV, page.s, 1);
+	setenv("LD_PRELOAD", RIG_FAMINE, 1);
+}
+
+static void start(const char *settings, const char *databases)
+{
+	int fd;
+
+	rig_require();
+	if (rig_sanitized())
+		cr_skip_test("a sanitizer has allocations of its own");
+	page = rig_printf("%s/famine.XXXXXX", rig_root());
+	fd = mkstemp(page.s);
+	cr_assert(fd >= 0 && ftruncate(fd, sizeof(*famine)) == 0);
+	famine = mmap(NULL, sizeof(*famine), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	cr_assert(famine != MAP_FAILED);
+	close(fd);
+	rig_before_exec(load_famine);
+	rig = rig_start(settings, databases, NULL);
+}
+
+/* ---- what is tried; any of it may fail, but not for ever ---- */
+
+/* To its end or until enough is enough. */
+static bool connect_in_time(PGconn *conn)
+{
+	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+	int64_t deadline = rig_now_ms() + ATTEMPT_MS;
+
+	while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
+		bool reads = status == PGRES_POLLING_READING;
+		struct pollfd p = { PQsocket(conn), reads ? POLLIN : POLLOUT, 0 };
+
+		if (poll(&p, 1, rig_left_ms(deadline)) != 1)
+			return false;
+		status = PQconnectPoll(conn);
+	}
+	return status == PGRES_POLLING_OK;
+}
+
+static void try_query(PGconn *conn, const char *sql)
+{
+	PGresult *res;
+
+	if (PQsendQuery(conn, sql) == 0)
+		return;
+	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS), "%s: no answer", sql);
+	while ((res = PQgetResult(conn)) != NULL)
+		PQclear(res);
+}
+
+static void try_session(void)
+{
+	PGconn *conn = PQconnectStart(rig_conninfo(rig, "alice", "application_name=famine").s);
+
+	if (connect_in_time(conn)) {
+		try_query(conn, "BEGIN");
+		try_query(conn, "SET search_path = pg_catalog; SELECT repeat('x', 100000)");
+		PQclear(PQprepare(conn, "named", "SELECT 1", 0, NULL));
+		try_query(conn, "COMMIT");
+	}
+	PQfinish(conn);
+}
+
+static void try_console(void)
+{
+	static const char *const commands[] = { "SHOW POOLS",   "SHOW CLIENTS", "SHOW SERVERS",
+		                                "SHOW STATS",   "SHOW CONFIG",  "SHOW DATABASES",
+		                                "SHOW VERSION", "RECONNECT" };
+	PGconn *conn = PQconnectStart(
+		rig_printf("host=%s port=%d user=pgseal dbname=pgseal", rig_dir(rig), rig_port(rig))
+			.s);
+
+	if (connect_in_time(conn))
+		for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+			try_query(conn, commands[i]);
+	PQfinish(conn);
+}
+
+static void try_reload(void)
+{
+	PGconn *conn = PQconnectStart(
+		rig_printf("host=%s port=%d user=pgseal dbname=pgseal", rig_dir(rig), rig_port(rig))
+			.s);
+
+	if (connect_in_time(conn))
+		try_query(conn, "RELOAD");
+	PQfinish(conn);
+}
+
+/* ---- */
+
+static void all_is_well(long at)
+{
+	PGconn *conn;
+
+	famine->from = 0;
+	cr_assert_eq(rig_wait_exit(rig, 0), -1, "pgseal died of allocation %ld", at);
+	conn = rig_connect(rig, "");
+	cr_assert_str_eq(rig_query(conn, "SELECT 1").s, "1", "allocation %ld", at);
+	PQfinish(conn);
+}
+
+/* How many allocations it takes, when all goes well. */
+static long measure(void (*attempt)(void))
+{
+	long before;
+
+	attempt(); /* what is made once */
+	all_is_well(0);
+	before = famine->made;
+	attempt();
+	return famine->made - before;
+}
+
+/* Allocations that are in use when nothing goes on any more. */
+static long live(void)
+{
+	long last = famine->live;
+
+	for (int quiet = 0; quiet < 40; quiet++) {
+		rig_nap();
+		if (famine->live != last)
+			quiet = 0;
+		last = famine->live;
+	}
+	return last;
+}
+
+static long steps(void)
+{
+	const char *wanted = getenv("FAMINE_STEPS");
+
+	return wanted != NULL ? atol(wanted) : STEPS_MAX;
+}
+
+/* Let `burst` allocations in a row fail, beginning at each that is tried. */
+static void fail_each(void (*attempt)(void), long burst)
+{
+	long count = measure(attempt), step = count / steps() + 1, hit = 0;
+	long before = live();
+
+	for (long at = 1; at <= count + count / 10; at += step) {
+		long failed = famine->failed;
+
+		famine->until = famine->made + at + burst;
+		famine->from = famine->made + at;
+		attempt();
+		hit += famine->failed > failed;
+		all_is_well(at);
+	}
+	fprintf(stderr, "# %ld allocations, each %ldth failed: %ld times, %ld are left\n", count,
+	        step, hit, live() - before);
+	cr_assert_gt(hit, 10);
+}
+
+#define SETTINGS "workers = 1\ngates = 1\nserver_lifetime = 0\nquery_wait_timeout = 2s\n"
+
+Test(fault_memory, for_a_session_runs_out_at_any_allocation)
+{
+	start(SETTINGS, NULL);
+	fail_each(try_session, 1);
+	rig_stop(rig);
+}
+
+Test(fault_memory, for_a_session_runs_out_for_a_while)
+{
+	start(SETTINGS, NULL);
+	fail_each(try_session, 20);
+	rig_stop(rig);
+}
+
+Test(fault_memory, for_the_console_runs_out_at_any_allocation)
+{
+	start(SETTINGS, NULL);
+	fail_each(try_console, 1);
+	rig_stop(rig);
+}
+
+Test(fault_memory, for_a_reload_runs_out_at_any_allocation)
+{
+	start(SETTINGS, NULL);
+	fail_each(try_reload, 1);
+	rig_stop(rig);
+}
