@@ -169,7 +169,11 @@ static enum chore_next barrier_message(struct server *srv, char type, const uint
 
 static void too_late(void *arg)
 {
-	server_close(arg, "could not be cleaned up in time behind a client that left");
+	struct server *srv = arg;
+
+	server_close(srv, srv->chore == CHORE_CHECK
+	                          ? "no answer to server_check_query"
+	                          : "could not be cleaned up in time behind a client that left");
 }
 
 static enum err arm_deadline(struct server *srv)
@@ -241,14 +245,16 @@ void chore_clean_on(struct server *srv)
 		return;
 	if (srv->chore == CHORE_DRAIN && srv->tracker.status != 'I') {
 		rc = server_query(srv, CHORE_ROLLBACK, "ROLLBACK");
-	} else if (srv->chore != CHORE_RESET && chore_needs_reset(srv)) {
+	} else if (srv->chore != CHORE_RESET && srv->chore != CHORE_CHECK &&
+	           chore_needs_reset(srv)) {
 		rc = server_query(srv, CHORE_RESET, reset_query(srv));
 	} else {
 		srv->chore = CHORE_NONE;
 		srv->pinned = srv->session_bound = false;
 		if (!tracker_idle(&srv->tracker)) {
-			/* What the client did inside COPY leaves it open what is still to come. */
-			server_close(srv, "client left a conversation whose end is not certain");
+			/* What the client did inside COPY leaves it open what is still to come; our own
+			 * queries leave a transaction open at worst. */
+			server_close(srv, "left in a state that is not certain");
 			return;
 		}
 		if (srv->deadline != NULL)
@@ -298,6 +304,30 @@ static enum chore_next clean_message(struct server *srv, char type)
 	    params_forget(srv->pool->worker->params, &srv->params) != ERR_OK)
 		return CHORE_FAILED;
 	return tracker_quiet(&srv->tracker) ? CHORE_DONE : CHORE_GO_ON;
+}
+
+/* ---- the check ---- */
+
+bool chore_check_due(const struct server *srv)
+{
+	const struct settings *s = &srv->pool->worker->site->settings;
+
+	return s->server_check_query[0] != '\0' &&
+	       loop_now(srv->pool->worker->loop) - srv->since > s->server_check_delay;
+}
+
+void chore_check(struct server *srv)
+{
+	const char *query = srv->pool->worker->site->settings.server_check_query;
+	enum err rc;
+
+	server_set_state(srv, SERVER_CLEANING);
+	if (strcmp(query, "<empty>") == 0)
+		query = "";
+	if ((rc = server_query(srv, CHORE_CHECK, query)) == ERR_OK)
+		rc = arm_deadline(srv);
+	if (rc != ERR_OK)
+		server_close(srv, err_text(rc));
 }
 
 /* ---- all of them ---- */

@@ -39,6 +39,11 @@ static usec_t stopped_since(const struct session *s)
 	return runs ? s->stopped_at : 0;
 }
 
+static usec_t wait_since(const struct session *s)
+{
+	return s->state == SESSION_WAITING && !s->noticed ? s->since : 0;
+}
+
 static usec_t transaction_since(const struct session *s)
 {
 	return s->state == SESSION_ACTIVE && !relay_between(s) ? s->xact_since : 0;
@@ -93,6 +98,14 @@ static void stop_query(struct session *s)
 	cancel_server(s->server);
 }
 
+/* Whoever waits is between messages. */
+static void tell_wait(struct session *s)
+{
+	s->noticed = true;
+	session_tell(s, 'N', "NOTICE", SQLSTATE_SUCCESS,
+	             "no server connection is free yet, the query waits for one", NULL, NULL);
+}
+
 static void end_transaction(struct session *s)
 {
 	session_close(s, CLOSE_TRANSACTION, NULL);
@@ -108,12 +121,16 @@ static void end_idle(struct session *s)
 	session_close(s, CLOSE_IDLE, NULL);
 }
 
+/* The first ones follow on something that is noticed as it happens: for their sake alone nobody needs to
+ * come back when nothing is known of. */
+#define LIMITS_NOTICED 2
 static const struct limit {
 	size_t offset; /* in struct terms */
 	usec_t (*since)(const struct session *s);
 	void (*reached)(struct session *s);
 } limits[] = {
 	{ offsetof(struct terms, cancel_wait_timeout), stopped_since, cut_query },
+	{ offsetof(struct terms, query_wait_notify), wait_since, tell_wait },
 	{ offsetof(struct terms, query_timeout), query_since, stop_query },
 	{ offsetof(struct terms, transaction_timeout), transaction_since, end_transaction },
 	{ offsetof(struct terms, idle_transaction_timeout), idle_transaction_since,
@@ -148,28 +165,38 @@ static void look_at(struct session *s, usec_t *next)
 
 /* ---- the timer ---- */
 
-/* The shortest limit that holds in a pool; 0: none. cancel_wait_timeout alone is none. */
-static usec_t shortest_of(const struct pool *p)
+/* The shortest limit that holds in a pool, from that row on; 0: none. */
+static usec_t shortest_of(const struct pool *p, size_t from)
 {
 	usec_t shortest = 0, limit;
 	size_t i;
 
-	for (i = 1; i < LIMITS; i++)
+	for (i = from; i < LIMITS; i++)
 		if ((limit = limit_of(p, &limits[i])) > 0 && (shortest == 0 || limit < shortest))
 			shortest = limit;
 	return shortest;
 }
 
-static usec_t shortest_in(const struct worker *w)
+static usec_t shortest_in(const struct worker *w, size_t from)
 {
 	usec_t shortest = 0, limit;
 	const struct pool *p;
 
 	for (p = w->pools; p != NULL; p = p->hh.next)
-		if (p->sessions > 0 && (limit = shortest_of(p)) > 0 &&
+		if (p->sessions > 0 && (limit = shortest_of(p, from)) > 0 &&
 		    (shortest == 0 || limit < shortest))
 			shortest = limit;
 	return shortest;
+}
+
+/* For the sake of those whose limits are reached one by one, we do not come back for each. */
+static usec_t lateness(const struct worker *w)
+{
+	usec_t late = shortest_in(w, 0) / 8;
+
+	if (late > DEADLINES_LATE_US)
+		return DEADLINES_LATE_US;
+	return late < LATE_LEAST_US ? LATE_LEAST_US : late;
 }
 
 static void arm(struct worker *w, usec_t at)
@@ -178,22 +205,20 @@ static void arm(struct worker *w, usec_t at)
 	timer_set(w->deadline_timer, at - loop_now(w->loop));
 }
 
-/* Come back at `next`, the first that is known of, or when one that begins now would be reached; not too
- * soon, for the sake of those whose limits are reached one by one. */
+/* Come back at `next`, the first that is known of (0: none), or when one that begins now would be
+ * reached. */
 static void plan(struct worker *w, usec_t next)
 {
-	usec_t now = loop_now(w->loop), shortest = shortest_in(w), late = shortest / 8;
+	usec_t now = loop_now(w->loop), shortest = shortest_in(w, LIMITS_NOTICED);
 
 	w->deadline_at = 0;
-	if (shortest == 0)
-		return;
-	if (next == 0 || next > now + shortest)
+	if (shortest > 0 && (next == 0 || next > now + shortest))
 		next = now + shortest;
-	if (late > DEADLINES_LATE_US)
-		late = DEADLINES_LATE_US;
-	else if (late < LATE_LEAST_US)
-		late = LATE_LEAST_US;
-	arm(w, next > now + late ? next : now + late);
+	if (next == 0)
+		return;
+	if (next < now + lateness(w))
+		next = now + lateness(w);
+	arm(w, next);
 }
 
 void deadlines_due(void *worker)
@@ -213,17 +238,26 @@ void deadlines_due(void *worker)
 	plan(w, next);
 }
 
+/* Come back that early at least; 0: there is no reason to. */
+static void come_within(struct worker *w, usec_t delay)
+{
+	usec_t at = loop_now(w->loop) + delay;
+
+	if (delay > 0 && (w->deadline_at == 0 || at < w->deadline_at))
+		arm(w, at);
+}
+
 void deadlines_watch(const struct pool *p)
 {
-	struct worker *w = p->worker;
-	usec_t at = loop_now(w->loop) + shortest_of(p);
+	come_within(p->worker, shortest_of(p, LIMITS_NOTICED));
+}
 
-	if (shortest_of(p) > 0 && (w->deadline_at == 0 || at < w->deadline_at))
-		arm(w, at);
+void deadlines_wait(const struct pool *p)
+{
+	come_within(p->worker, p->terms.query_wait_notify);
 }
 
 void deadlines_follow(struct worker *w)
 {
-	if (shortest_in(w) > 0)
-		arm(w, loop_now(w->loop));
+	arm(w, loop_now(w->loop));
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/chore.h"
+#include "pgseal/core/deadlines.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
@@ -240,9 +242,26 @@ static void wait_due(void *arg)
 
 /* ---- lending ---- */
 
-static struct server *take_idle(struct pool *p)
+static struct server *newest_idle(struct pool *p)
 {
 	return p->paused ? NULL : TAILQ_FIRST(&p->servers[SERVER_IDLE]);
+}
+
+static struct server *oldest_idle(struct pool *p)
+{
+	return p->paused ? NULL : TAILQ_LAST(&p->servers[SERVER_IDLE], server_list);
+}
+
+/* An idle server for who asks now; NULL: none, or it must show first that it still lives. */
+static struct server *take_idle(struct pool *p)
+{
+	bool in_turn = p->worker->site->settings.server_round_robin;
+	struct server *srv = in_turn ? oldest_idle(p) : newest_idle(p);
+
+	if (srv == NULL || !chore_check_due(srv))
+		return srv;
+	chore_check(srv);
+	return NULL;
 }
 
 void pool_wait(struct pool *p, struct session *s)
@@ -260,15 +279,16 @@ struct server *pool_acquire(struct pool *p, struct session *s)
 {
 	struct server *srv;
 
+	s->noticed = false;
 	if (!pool_charge(p, s)) {
 		plan_wait(p, s, timer_set_once);
-		return NULL;
-	}
-	if ((srv = take_idle(p)) != NULL) {
+	} else if ((srv = take_idle(p)) != NULL) {
 		histogram_add(&p->timings.wait, 0);
 		return srv;
+	} else {
+		pool_wait(p, s);
 	}
-	pool_wait(p, s);
+	deadlines_wait(p);
 	return NULL;
 }
 
@@ -340,22 +360,29 @@ static void hand_over(struct pool *p, struct server *srv, size_t other)
 		atomic_compare_exchange_strong(&mark->oldest_wait, &none, since);
 }
 
-/* Give idle servers to whom they are due, while there is anybody. */
+/* Give idle servers to whom they are due, while there is anybody. The newest is the one that came free
+ * just now, if one did. */
 static void deal(struct pool *p)
 {
 	struct server *srv;
 	struct session *s;
 	int other;
 
-	while ((srv = take_idle(p)) != NULL) {
-		if ((other = due_elsewhere(p)) >= 0) {
-			hand_over(p, srv, (size_t)other);
-		} else if ((s = TAILQ_FIRST(&p->waiters)) == NULL) {
+	while ((srv = newest_idle(p)) != NULL) {
+		other = due_elsewhere(p);
+		s = TAILQ_FIRST(&p->waiters);
+		if (other < 0 && s == NULL) {
 			return;
-		} else if (s->state == SESSION_GREETING) {
+		} else if (other < 0 && s->state == SESSION_GREETING) {
 			if (!pool_knows_greeting(p))
 				return;
 			pool_greet_all(p);
+		} else if (chore_check_due(srv)) {
+			if (pool_checking(p) >= p->waiting + (other >= 0))
+				return;
+			chore_check(srv);
+		} else if (other >= 0) {
+			hand_over(p, srv, (size_t)other);
 		} else {
 			pool_forget(p, s);
 			relay_grant(s, srv);
@@ -407,6 +434,26 @@ void pool_server_gone(struct pool *p)
 
 /* ---- orders ---- */
 
+/* One whose session does nothing and must not keep it. */
+static struct server *first_hasty(struct pool *p)
+{
+	struct server *srv;
+
+	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
+		if (server_hurries(srv) && relay_between(srv->session))
+			return srv;
+	return NULL;
+}
+
+static void end_hasty(struct pool *p)
+{
+	struct server *srv;
+
+	/* Each that ends may take others with it: look from the start. */
+	while ((srv = first_hasty(p)) != NULL)
+		session_close(srv->session, CLOSE_REPLACED, NULL);
+}
+
 static void stale_all(struct pool *p, const char *why)
 {
 	struct server *srv, *next;
@@ -419,6 +466,7 @@ static void stale_all(struct pool *p, const char *why)
 			if (state == SERVER_IDLE)
 				server_close(srv, why);
 		}
+	end_hasty(p);
 }
 
 void pool_follow(struct pool *p, struct database *db)
@@ -433,8 +481,8 @@ void pool_follow(struct pool *p, struct database *db)
 	p->db = db;
 	if (come_to_terms(p) != ERR_OK)
 		log_error(LOG_POOL, 0, "limits not changed: reason=\"out of memory\"");
-	if (p->waiting > 0)
-		timer_set(p->wait_timer, 0); /* it is armed for the old limit, if at all */
+	end_hasty(p);
+	timer_set(p->wait_timer, 0); /* it is armed for the old limit, if at all */
 	plan_sweep(p, timer_set);
 	pool_look_again(p);
 }

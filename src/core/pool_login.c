@@ -82,18 +82,30 @@ static bool open_one(struct pool *p, int64_t up_to)
 	return true;
 }
 
+unsigned pool_checking(const struct pool *p)
+{
+	const struct server *srv;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(srv, &p->servers[SERVER_CLEANING], link)
+		n += srv->chore == CHORE_CHECK;
+	return n;
+}
+
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
 void pool_seek(struct pool *p)
 {
+	unsigned coming = p->opening + pool_checking(p);
 	int other;
 
 	if (p->paused || p->worker->draining)
 		return;
-	while (p->opening < p->waiting && !pool_resting(p) && open_one(p, pool_allowance(p)))
-		;
+	for (; coming < p->waiting && !pool_resting(p); coming++)
+		if (!open_one(p, pool_allowance(p)))
+			break;
 	while (pool_wants_more(p) && !pool_resting(p) && open_one(p, p->plan.min))
 		;
-	if (p->opening < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
+	if (coming < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
 		worker_post_look(p->worker->crew->workers[other], p->route);
 }
 

@@ -35,6 +35,8 @@ void pool_enqueue(struct pool *p, struct session *s);
 
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
 void pool_seek(struct pool *p);
+/* Servers that are being checked, for somebody who waits. */
+unsigned pool_checking(const struct pool *p);
 /* Behind a failed login: is it too early for the next? */
 bool pool_resting(const struct pool *p);
 /* The end of that rest. */

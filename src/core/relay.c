@@ -152,19 +152,31 @@ static void cancel_as_asked(struct server *srv)
 		cancel_server(srv);
 }
 
+/* Why this session ends at the next boundary; CLOSE_QUIT: it does not. */
+static enum close_reason why_over(const struct session *s)
+{
+	if (s->leaving)
+		return CLOSE_LOST;
+	if (s->worker->draining)
+		return CLOSE_SHUTDOWN;
+	return server_hurries(s->server) ? CLOSE_REPLACED : CLOSE_QUIT;
+}
+
 /* The server of a session has said all that had come: where does that leave the two? */
 static void settle_session(struct session *s)
 {
 	struct server *srv = s->server;
+	enum close_reason why;
 	bool over;
 
 	relay_resume(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
 	cancel_as_asked(srv);
-	over = s->leaving || s->worker->draining;
+	why = why_over(s);
+	over = why != CLOSE_QUIT;
 	if (relay_between(s) && over) {
-		session_close(s, s->leaving ? CLOSE_LOST : CLOSE_SHUTDOWN, NULL);
+		session_close(s, why, NULL);
 	} else if (relay_between(s) && may_part(s)) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);

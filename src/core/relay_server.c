@@ -135,7 +135,14 @@ static void server_refused(struct server *srv)
 	struct message_error_view view;
 	struct session *s = srv->session;
 
-	if (s != NULL && message_read_error(words, &view) == ERR_OK) {
+	if (message_read_error(words, &view) != ERR_OK) {
+		relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
+		return;
+	}
+	if (s == NULL)
+		log_warning(LOG_SERVER, srv->id, "query failed: sqlstate=%s message=\"%s\"",
+		            field(view.sqlstate, "-"), quote(view.message).s);
+	if (s != NULL) {
 		srv->session = NULL;
 		s->server = NULL;
 		session_close_words(s, CLOSE_SETUP, field(view.sqlstate, "XX000"),

@@ -16,7 +16,7 @@
 #define BIT(n) (1u << (n))
 
 static const unsigned legal[SERVER_STATES] = {
-	[SERVER_IDLE] = BIT(SERVER_ACTIVE) | BIT(SERVER_CLOSING),
+	[SERVER_IDLE] = BIT(SERVER_ACTIVE) | BIT(SERVER_CLEANING) | BIT(SERVER_CLOSING),
 	[SERVER_ACTIVE] = BIT(SERVER_IDLE) | BIT(SERVER_CLEANING) | BIT(SERVER_CANCELED) |
 	                  BIT(SERVER_CLOSING),
 	[SERVER_CLEANING] = BIT(SERVER_IDLE) | BIT(SERVER_CANCELED) | BIT(SERVER_CLOSING),
@@ -162,6 +162,12 @@ void server_close(struct server *srv, const char *why)
 		         quote_str(route_database(srv->route)).s,
 		         quote_str(route_role(srv->route)).s, srv->pid, why);
 	server_set_state(srv, SERVER_CLOSING);
+}
+
+bool server_hurries(const struct server *srv)
+{
+	return srv->stale != NULL && (srv->session_bound || srv->pinned) &&
+	       srv->pool->worker->site->settings.server_fast_close;
 }
 
 /* Everything but the pool's part; for those who travel too. */

@@ -168,4 +168,5 @@ void terms_agree(struct terms *out, const struct user *u, const struct database 
 	out->transaction_timeout = first_set(u->transaction_timeout, s->transaction_timeout);
 	out->client_idle_timeout = first_set(u->client_idle_timeout, s->client_idle_timeout);
 	out->cancel_wait_timeout = s->cancel_wait_timeout;
+	out->query_wait_notify = s->query_wait_notify;
 }

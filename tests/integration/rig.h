@@ -115,6 +115,9 @@ struct rig_text rig_error(PGconn *conn, const char *sql);
 /* SQLSTATE of the first error of what was sent before, "" without one, "lost" if the connection broke
  * without any; takes all results. */
 struct rig_text rig_outcome(PGconn *conn);
+/* Wait for the connection to end by itself: the SQLSTATE of the last that it says, "" when it goes without
+ * a word, "open" when it does not end. */
+struct rig_text rig_last_words(PGconn *conn);
 /* Nothing comes for that long; and the opposite. */
 bool rig_stays_silent(PGconn *conn, int wait_ms);
 bool rig_wait_readable(PGconn *conn, int wait_ms);

@@ -138,6 +138,36 @@ bool rig_wait_readable(PGconn *conn, int wait_ms)
 	return true;
 }
 
+static void note_sqlstate(void *arg, const PGresult *res)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (sqlstate != NULL)
+		*(struct rig_text *)arg = rig_printf("%s", sqlstate);
+}
+
+struct rig_text rig_last_words(PGconn *conn)
+{
+	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
+	struct rig_text last = { "" };
+	PGresult *res;
+
+	PQsetNoticeReceiver(conn, note_sqlstate, &last); /* for what comes while nothing is asked */
+	while (PQstatus(conn) == CONNECTION_OK && rig_now_ms() < deadline) {
+		struct pollfd p = { .fd = PQsocket(conn), .events = POLLIN };
+
+		poll(&p, 1, rig_left_ms(deadline));
+		(void)PQconsumeInput(conn);
+		while (!PQisBusy(conn) && (res = PQgetResult(conn)) != NULL) {
+			if (last.s[0] == '\0')
+				note_sqlstate(&last, res);
+			PQclear(res);
+		}
+	}
+	PQsetNoticeReceiver(conn, NULL, NULL);
+	return PQstatus(conn) == CONNECTION_BAD ? last : (struct rig_text){ "open" };
+}
+
 bool rig_stays_silent(PGconn *conn, int wait_ms)
 {
 	return !rig_wait_readable(conn, wait_ms);

@@ -54,6 +54,7 @@ struct settings {
 	int64_t max_host_connections;
 	int64_t max_login_clients;
 	usec_t query_wait_timeout;
+	usec_t query_wait_notify;
 	usec_t query_timeout;
 	usec_t cancel_wait_timeout;
 	usec_t transaction_timeout;
@@ -63,6 +64,10 @@ struct settings {
 	bool server_reset_query_always;
 	usec_t server_lifetime;
 	usec_t server_idle_timeout;
+	char *server_check_query;
+	usec_t server_check_delay;
+	bool server_fast_close;
+	bool server_round_robin;
 	usec_t server_connect_timeout;
 	usec_t server_login_retry;
 	usec_t client_login_timeout;

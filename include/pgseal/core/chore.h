@@ -1,12 +1,12 @@
-/* Statements of ours on a server: parameters for a session, a barrier behind doubtful answers, and the
- * clean-up behind a client that left in the middle. */
+/* Statements of ours on a server: parameters for a session, a barrier behind doubtful answers, the
+ * clean-up behind a client that left in the middle, and the check behind a long rest. */
 #ifndef PGSEAL_CORE_CHORE_H
 #define PGSEAL_CORE_CHORE_H
 
 #include "pgseal/core/server.h"
 #include "pgseal/wire/frame.h"
 
-/* Longest that a server may take for being cleaned up before it is closed instead. */
+/* Longest that a server may take for being cleaned up or checked before it is closed instead. */
 #define CHORE_DEADLINE_US (5 * USEC_PER_SEC)
 
 enum chore_next {
@@ -27,6 +27,10 @@ void chore_clean(struct server *srv, bool half_sent, bool cancel);
 enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body);
 /* Behind CHORE_DONE of a clean-up: the next step, or release. */
 void chore_clean_on(struct server *srv);
+/* An idle server that rested for longer than server_check_delay: false, it did not. Otherwise it is asked
+ * whether it lives, and comes back by pool_release; or it is closed. */
+bool chore_check_due(const struct server *srv);
+void chore_check(struct server *srv);
 /* Must it be reset before somebody else gets it? */
 bool chore_needs_reset(const struct server *srv);
 /* May the client's messages go to the server now? */

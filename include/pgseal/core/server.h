@@ -15,7 +15,7 @@ struct session;
 #define SERVER_STATE_TABLE(X)                                                             \
 	X(SERVER_IDLE, "idle")         /* in the pool, newest first */                    \
 	X(SERVER_ACTIVE, "active")     /* lent to srv->session */                         \
-	X(SERVER_CLEANING, "tested")   /* its client left it in the middle: see chore */  \
+	X(SERVER_CLEANING, "tested")   /* its client left it in the middle, or a check: see chore */  \
 	X(SERVER_CANCELED, "being_canceled") /* free but for cancels not answered yet */  \
 	X(SERVER_CLOSING, "close")     /* dead; freed at the end of the turn */
 enum server_state {
@@ -34,6 +34,7 @@ enum chore {
 	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
 	CHORE_RESET,    /* server_reset_query */
+	CHORE_CHECK,    /* server_check_query, before it is lent after a long rest */
 };
 
 struct server {
@@ -91,6 +92,8 @@ void server_wear_out(struct server *srv, const char *why);
 /* End it: log the reason, give the permit back, free at the end of the turn. A session that holds it
  * must have been told before. why: for the log, NULL: say nothing. */
 void server_close(struct server *srv, const char *why);
+/* It is to be replaced at the end of the transaction, though its session would keep it. */
+bool server_hurries(const struct server *srv);
 /* Now; for the end of a turn and for shutdown. */
 void server_free(struct server *srv);
 

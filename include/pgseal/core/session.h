@@ -49,6 +49,7 @@ enum session_state {
 	X(CLOSE_DISABLED, "FATAL", "08P01", "database is disabled", "database is disabled") \
 	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
 	X(CLOSE_SHUTDOWN, "FATAL", "57P01", "terminating connection due to administrator command", "shutdown") \
+	X(CLOSE_REPLACED, "FATAL", "57P01", "terminating connection because its server connection is replaced", "server_fast_close") \
 	X(CLOSE_NO_MEMORY, "FATAL", "53200", "out of memory", "out of memory")
 enum close_reason {
 #define X(name, severity, sqlstate, message, words) name,
@@ -100,6 +101,7 @@ struct session {
 	bool unproven;                /* `wanted` holds values of the client's that no server has seen */
 	bool held;                    /* its next message waits until the server owes nothing */
 	bool leaving;                 /* the client will send no more; answers may still go out */
+	bool noticed;                 /* it has been told that it waits */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */
 	bool counted;                 /* in crew->clients */
 	bool charged;                 /* in active */

@@ -49,6 +49,7 @@ struct terms {
 	usec_t transaction_timeout;
 	usec_t client_idle_timeout;
 	usec_t cancel_wait_timeout;
+	usec_t query_wait_notify;
 };
 /* u NULL: the role has no entry. */
 void terms_agree(struct terms *out, const struct user *u, const struct database *db,

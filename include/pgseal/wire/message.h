@@ -9,6 +9,7 @@
 #include "pgseal/wire/writer.h"
 
 /* SQLSTATEs that pgseal itself raises; PostgreSQL's names. */
+#define SQLSTATE_SUCCESS "00000"
 #define SQLSTATE_PROTOCOL_VIOLATION "08P01"
 #define SQLSTATE_CONNECTION_FAILURE "08006"
 #define SQLSTATE_CANNOT_CONNECT_NOW "57P03"
