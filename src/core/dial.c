@@ -34,6 +34,7 @@ void dial_free(struct dial *d)
 	canceller_free(d->canceller);
 	PQfinish(d->conn);
 	buf_free(&d->params);
+	permit_give(&d->permit);
 	route_release(d->route);
 	database_release(d->db);
 	free(d->extra_names);
