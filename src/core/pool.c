@@ -114,23 +114,32 @@ static usec_t wait_limit(const struct pool *p)
 	return p->terms.query_wait_timeout;
 }
 
-/* When something is next due for the one that waits longest: the end of its wait, or the reserve. */
-static usec_t next_due(const struct pool *p, const struct session *first, usec_t now)
+/* 0: never. */
+static usec_t sooner(usec_t a, usec_t b)
 {
-	usec_t limit = wait_limit(p), reserve = p->plan.reserve_timeout;
-	usec_t due = limit > 0 ? first->since + limit : 0;
-
-	if (p->plan.reserve > 0 && first->since + reserve > now &&
-	    (due == 0 || first->since + reserve < due))
-		due = first->since + reserve;
-	return due;
+	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-static void plan_wait(struct pool *p, const struct session *first,
-                      void (*set)(struct timer *t, usec_t delay))
+static usec_t end_of_wait(const struct pool *p, const struct session *s)
 {
-	usec_t now = now_of(p), due = first != NULL ? next_due(p, first, now) : 0;
+	return s != NULL && wait_limit(p) > 0 ? s->since + wait_limit(p) : 0;
+}
 
+static usec_t reserve_due(const struct pool *p, const struct session *first, usec_t now)
+{
+	usec_t due = first != NULL && p->plan.reserve > 0 ? first->since + p->plan.reserve_timeout : 0;
+
+	return due > now ? due : 0;
+}
+
+/* For the next of those that wait longest, here or for max_active: the end of its wait, or the reserve. */
+static void plan_wait(struct pool *p, void (*set)(struct timer *t, usec_t delay))
+{
+	const struct session *first = TAILQ_FIRST(&p->waiters);
+	usec_t now = now_of(p), due = end_of_wait(p, TAILQ_FIRST(&p->throttled));
+
+	due = sooner(due, end_of_wait(p, first));
+	due = sooner(due, reserve_due(p, first, now));
 	if (due > 0)
 		set(p->wait_timer, due > now ? due - now : 0);
 }
@@ -144,7 +153,7 @@ static void mark_waiting(struct pool *p)
 	if (p->starved != NULL)
 		pool_starve(p, first != NULL ? p->starved : NULL);
 	if (p->plan.reserve > 0)
-		plan_wait(p, first, timer_set);
+		plan_wait(p, timer_set);
 }
 
 /* By age: one that was throttled before may be older than those who wait already. */
@@ -161,7 +170,7 @@ void pool_enqueue(struct pool *p, struct session *s)
 	p->waiting++;
 	if (last == NULL)
 		mark_waiting(p);
-	plan_wait(p, s, timer_set_once);
+	plan_wait(p, timer_set_once);
 }
 
 void pool_forget(struct pool *p, struct session *s)
@@ -228,7 +237,6 @@ static void expire(struct pool *p, struct session_queue *list)
 
 	while ((s = TAILQ_FIRST(list)) != NULL && limit > 0 && now_of(p) - s->since >= limit)
 		give_up(p, s);
-	plan_wait(p, s, timer_set_once);
 }
 
 static void wait_due(void *arg)
@@ -237,6 +245,7 @@ static void wait_due(void *arg)
 
 	expire(p, &p->waiters);
 	expire(p, &p->throttled);
+	plan_wait(p, timer_set_once);
 	pool_seek(p); /* the reserve may be due */
 }
 
@@ -281,7 +290,7 @@ struct server *pool_acquire(struct pool *p, struct session *s)
 
 	s->noticed = false;
 	if (!pool_charge(p, s)) {
-		plan_wait(p, s, timer_set_once);
+		plan_wait(p, timer_set_once);
 	} else if ((srv = take_idle(p)) != NULL) {
 		histogram_add(&p->timings.wait, 0);
 		return srv;
