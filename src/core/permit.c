@@ -43,6 +43,8 @@ enum err permit_plan_make(struct permit_plan *plan, struct quotas *all, const st
 		           s->max_host_connections },
 	};
 
+	if (fresh.min > fresh.pool_size)
+		fresh.min = fresh.pool_size; /* what is over that would be closed at once */
 	if (!plan_quotas(&fresh, all, db, route)) {
 		permit_plan_fini(&fresh);
 		return ERR_NO_MEMORY;

@@ -344,6 +344,7 @@ static void sweep_due(void *arg)
 			server_close(srv, "server_idle_timeout");
 	}
 	plan_sweep(p, timer_set);
+	pool_seek(p); /* there may be room for the minimum again */
 }
 
 /* The worker to whom a free server is due, by waiting time; -1: us, or nobody. */

@@ -25,9 +25,15 @@ int64_t pool_allowance(const struct pool *p)
 	return plan->pool_size;
 }
 
+/* The dead of this turn count in the route until its end. */
+static int64_t left_over(const struct pool *p)
+{
+	return route_servers(p->route) - (int64_t)p->server_count[SERVER_CLOSING];
+}
+
 bool pool_over_size(const struct pool *p)
 {
-	int64_t n = route_servers(p->route), size = p->plan.pool_size;
+	int64_t n = left_over(p), size = p->plan.pool_size;
 	usec_t since;
 
 	if (n <= size)
@@ -40,7 +46,7 @@ bool pool_over_size(const struct pool *p)
 bool pool_keeps(const struct pool *p)
 {
 	return p->plan.min > 0 && route_sessions(p->route) > 0 &&
-	       route_servers(p->route) <= p->plan.min;
+	       left_over(p) <= p->plan.min;
 }
 
 /* Not at the cost of those who wait for want of the same. */

@@ -16,6 +16,15 @@
 
 TestSuite(quota_turns, .timeout = 120);
 
+/* A session that has had a server, so that it is greeted and idle. */
+static PGconn *visit(struct rig *rig, const char *name, const char *database)
+{
+	PGconn *conn = rig_connect_as(rig, name, rig_printf("dbname=%s", database).s);
+
+	rig_exec(conn, "SELECT 1");
+	return conn;
+}
+
 static PGconn *hold(struct rig *rig, const char *name, const char *database)
 {
 	PGconn *conn = rig_connect_as(rig, name, rig_printf("dbname=%s", database).s);
@@ -29,6 +38,11 @@ static void ask(PGconn *conn, const char *sql)
 {
 	cr_assert(PQsendQuery(conn, sql));
 	cr_assert(rig_stays_silent(conn, 300));
+}
+
+static int logins(struct rig *rig, const char *database)
+{
+	return rig_log_count(rig, rig_printf("login: database=\"%s\".*host=", database).s);
 }
 
 /* ---- who is told ---- */
@@ -74,6 +88,75 @@ Test(quota_turns, wait_for_max_active_ends_in_time_beside_a_queue)
 		PQfinish(job[i]);
 	PQfinish(web);
 	PQfinish(held);
+	rig_stop(rig);
+}
+
+/* ---- nothing in vain ---- */
+
+/* A minimum over the role's pool_size asks for no more than that. */
+Test(quota_turns, minimum_over_the_size_of_the_pool_is_its_size)
+{
+	struct rig *rig;
+	PGconn *conn;
+
+	rig_require();
+	crowd_database("turns_min");
+	rig = rig_start("workers = 1\n",
+	                rig_printf("%s\n[users]\nalice = pool_size=1\n",
+	                           crowd_entry("turns_min", "pool_size=5 min_pool_size=4").s).s,
+	                NULL);
+	conn = rig_connect(rig, "dbname=turns_min");
+	for (int i = 0; i < 100; i++)
+		rig_exec(conn, "SELECT pg_sleep(0.005)");
+	cr_assert_eq(logins(rig, "turns_min"), 1);
+	PQfinish(conn);
+	rig_stop(rig);
+}
+
+/* Several that are over their idle time in the same moment do not go below the minimum together. */
+Test(quota_turns, idle_timeout_of_several_at_once_stops_at_the_minimum)
+{
+	struct rig *rig;
+	PGconn *held[4];
+
+	rig_require();
+	crowd_database("turns_sweep");
+	rig = rig_start("workers = 1\nserver_idle_timeout = 1s\n",
+	                crowd_entry("turns_sweep", "pool_size=5 min_pool_size=2").s, NULL);
+	for (int i = 0; i < 4; i++)
+		held[i] = hold(rig, "alice", "turns_sweep");
+	for (int i = 0; i < 4; i++)
+		rig_exec(held[i], "COMMIT");
+	rig_signal(rig, SIGSTOP);
+	usleep(1500 * 1000); /* all of them are overdue when it goes on */
+	rig_signal(rig, SIGCONT);
+	cr_assert(rig_wait_log(rig, "reason=\"server_idle_timeout", RIG_PATIENCE_MS));
+	cr_assert(crowd_wait_backends("turns_sweep", "2", RIG_PATIENCE_MS));
+	rig_exec(held[0], "SELECT 1");
+	cr_assert_eq(logins(rig, "turns_sweep"), 4);
+	for (int i = 0; i < 4; i++)
+		PQfinish(held[i]);
+	rig_stop(rig);
+}
+
+/* Servers of the minimum that were closed for others come back when there is room again. */
+Test(quota_turns, minimum_is_restored_when_others_have_gone)
+{
+	struct rig *rig;
+	PGconn *alice, *bob;
+
+	rig_require();
+	crowd_database("turns_back");
+	rig = rig_start("workers = 2\nmax_db_connections = 2\nserver_idle_timeout = 500ms\n",
+	                crowd_entry("turns_back", "pool_size=5 min_pool_size=2").s, NULL);
+	alice = rig_connect(rig, "dbname=turns_back");
+	cr_assert(crowd_wait_backends("turns_back", "2", RIG_PATIENCE_MS));
+	bob = visit(rig, "bob", "turns_back");
+	PQfinish(bob);
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE "
+	                         "datname = 'turns_back' AND usename = 'alice'", "2",
+	                         RIG_PATIENCE_MS));
+	PQfinish(alice);
 	rig_stop(rig);
 }
 
