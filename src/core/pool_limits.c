@@ -120,10 +120,14 @@ static void post_owed(struct worker *w, unsigned owed)
 		worker_post_look(w->crew->workers[owed - 1], NULL);
 }
 
-/* Something under these quotas may be free: the oldest that waits for it shall look. */
+/* Something under each of these quotas may be free: the oldest that waits for it shall look. They need
+ * not be the same, and who looks for one does not look for the others. */
 static void pass_on(struct worker *w, struct quota *const *quotas)
 {
-	post_owed(w, hear(w, quotas, INT64_MAX));
+	size_t i;
+
+	for (i = 0; i < PERMIT_QUOTAS && quotas[i] != NULL; i++)
+		post_owed(w, hear(w, (struct quota *[PERMIT_QUOTAS]){ quotas[i] }, INT64_MAX));
 }
 
 void pool_starve(struct pool *p, struct quota *q)
@@ -201,23 +205,26 @@ static void ask_for_room(struct worker *w, struct quota *q)
 
 bool pool_permit(struct pool *p, int64_t up_to, struct permit *out)
 {
-	struct quota *full;
-	bool asked;
+	struct quota *full, *cried = NULL;
+	bool asked = false;
 
-	if (!take(p, up_to, out, &full)) {
-		if (full == NULL || p->waiting == 0)
-			return false;
-		asked = quota_unheard(full, p->worker->index);
-		pool_starve(p, full);
-		/* One may have come back before our cry could be heard. */
-		if (!take(p, up_to, out, &full)) {
-			if (!asked)
-				ask_for_room(p->worker, p->starved);
+	while (!take(p, up_to, out, &full)) {
+		/* What is short is not what we cried for, if we did: others shall not stand back. */
+		if (full == NULL || p->opening >= p->waiting) {
+			pool_starve(p, NULL);
 			return false;
 		}
+		if (full == cried) {
+			if (!asked)
+				ask_for_room(p->worker, full);
+			return false;
+		}
+		/* One may have come back before our cry could be heard: once more. */
+		asked = quota_unheard(full, p->worker->index);
+		pool_starve(p, full);
+		cried = full;
 	}
-	if (p->starved != NULL)
-		pool_starve(p, NULL);
+	pool_starve(p, NULL);
 	return true;
 }
 
@@ -229,10 +236,8 @@ void pool_permit_back(struct worker *w, struct permit *permit, unsigned owed)
 	for (i = 0; i < PERMIT_QUOTAS && permit->quota[i] != NULL; i++)
 		quotas[i] = quota_hold(permit->quota[i]);
 	permit_give(permit);
-	if (owed > 0)
-		post_owed(w, owed);
-	else
-		pass_on(w, quotas);
+	post_owed(w, owed);
+	pass_on(w, quotas);
 	for (i = 0; i < PERMIT_QUOTAS; i++)
 		quota_release(quotas[i]);
 }
@@ -245,24 +250,33 @@ static void close_for(struct server *srv, unsigned owed)
 	server_close(srv, "makes room for clients of another pool");
 }
 
-bool pool_makes_room(struct pool *p, struct server *srv)
+/* Who of other pools waits for less long than that stands back for those of this route. */
+static usec_t patience(const struct pool *p)
 {
 	const struct session *first = TAILQ_FIRST(&p->waiters);
 	usec_t before = first != NULL ? first->since - ROOM_SLACK_US : INT64_MAX, theirs;
+
+	if (p->paused)
+		return INT64_MAX; /* they could not be served anyway */
+	if (route_oldest_other(p->route, p->worker->index, &theirs) >= 0 &&
+	    theirs - ROOM_SLACK_US < before)
+		before = theirs - ROOM_SLACK_US;
+	return before;
+}
+
+bool pool_makes_room(struct pool *p, struct server *srv)
+{
 	unsigned owed;
 
 	if (quotas_silent(p->worker->crew->quotas))
 		return false;
-	if (route_oldest_other(p->route, p->worker->index, &theirs) >= 0 &&
-	    theirs - ROOM_SLACK_US < before)
-		before = theirs - ROOM_SLACK_US;
-	if ((owed = hear(p->worker, srv->permit.quota, before)) == 0)
+	if ((owed = hear(p->worker, srv->permit.quota, patience(p))) == 0)
 		return false;
 	close_for(srv, owed);
 	return true;
 }
 
-/* The one that idles longest under q. */
+/* The one that idles longest under q and is nobody's of its own route. */
 static struct server *longest_idle(struct worker *w, const struct quota *q)
 {
 	struct server *srv, *found = NULL;
@@ -271,7 +285,8 @@ static struct server *longest_idle(struct worker *w, const struct quota *q)
 	for (p = w->pools; p != NULL; p = p->hh.next) {
 		srv = TAILQ_LAST(&p->servers[SERVER_IDLE], server_list);
 		if (srv != NULL && permit_plan_has(&p->plan, q) &&
-		    (found == NULL || srv->since < found->since))
+		    (found == NULL || srv->since < found->since) &&
+		    quota_oldest(q, patience(p)) >= 0)
 			found = srv;
 	}
 	return found;

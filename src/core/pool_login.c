@@ -105,6 +105,8 @@ void pool_seek(struct pool *p)
 			break;
 	while (pool_wants_more(p) && !pool_resting(p) && open_one(p, p->plan.min))
 		;
+	if (coming >= p->waiting)
+		pool_starve(p, NULL); /* nothing is lacking: nobody shall stand back for us */
 	if (coming < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
 		worker_post_look(p->worker->crew->workers[other], p->route);
 }

@@ -40,12 +40,113 @@ static void ask(PGconn *conn, const char *sql)
 	cr_assert(rig_stays_silent(conn, 300));
 }
 
+static void gets_served(PGconn *conn)
+{
+	cr_assert(rig_wait_readable(conn, RIG_PATIENCE_MS));
+	cr_assert_str_eq(rig_outcome(conn).s, "");
+}
+
 static int logins(struct rig *rig, const char *database)
 {
 	return rig_log_count(rig, rig_printf("login: database=\"%s\".*host=", database).s);
 }
 
 /* ---- who is told ---- */
+
+/* One server that goes is room under two limits, and there is somebody for each. */
+Test(quota_turns, server_that_goes_serves_all_the_limits_that_it_counted_in)
+{
+	PGconn *bob, *elsewhere, *held;
+	struct rig *rig;
+
+	rig_require();
+	crowd_database("turns_both_a");
+	crowd_database("turns_both_b");
+	rig = rig_start("workers = 3\n",
+	                rig_printf("%s%s\n[users]\nalice = max_user_connections=1\n",
+	                           crowd_entry("turns_both_a", "max_db_connections=1").s,
+	                           crowd_entry("turns_both_b", "").s).s, NULL);
+	bob = visit(rig, "bob", "turns_both_a");
+	elsewhere = visit(rig, "alice", "turns_both_b");
+	held = hold(rig, "alice", "turns_both_a");
+	ask(bob, "BEGIN");
+	ask(elsewhere, "BEGIN");
+	rig_exec(held, "COMMIT");
+	gets_served(bob);
+	gets_served(elsewhere);
+	PQfinish(bob);
+	PQfinish(elsewhere);
+	PQfinish(held);
+	rig_stop(rig);
+}
+
+/* Who cried for a limit, but is by now kept from it by the size of its own pool, stands in nobody's way. */
+Test(quota_turns, who_cannot_use_what_came_free_passes_it_on)
+{
+	PGconn *alice[2], *carol, *bob[2];
+	struct rig *rig;
+
+	rig_require();
+	crowd_database("turns_pass");
+	rig = rig_start("workers = 3\n",
+	                rig_printf("%s\n[users]\nalice = pool_size=1\n",
+	                           crowd_entry("turns_pass", "pool_size=2 max_db_connections=2").s).s,
+	                NULL);
+	alice[0] = visit(rig, "alice", "turns_pass");
+	alice[1] = visit(rig, "alice", "turns_pass");
+	carol = visit(rig, "carol", "turns_pass");
+	bob[0] = hold(rig, "bob", "turns_pass");
+	bob[1] = hold(rig, "bob", "turns_pass");
+	ask(alice[0], "BEGIN");
+	ask(alice[1], "BEGIN");
+	ask(carol, "BEGIN");
+	rig_exec(bob[0], "COMMIT");
+	gets_served(alice[0]);
+	rig_exec(bob[1], "COMMIT");
+	gets_served(carol);
+	rig_exec(alice[0], "COMMIT");
+	gets_served(alice[1]);
+	for (int i = 0; i < 2; i++) {
+		PQfinish(alice[i]);
+		PQfinish(bob[i]);
+	}
+	PQfinish(carol);
+	rig_stop(rig);
+}
+
+/* What waits in a paused pool needs nothing: its idle server goes to who can use the room. */
+Test(quota_turns, paused_pool_keeps_no_server_from_others)
+{
+	PGconn *held, *late, *elsewhere, *operator;
+	struct rig *rig;
+
+	rig_require();
+	crowd_database("turns_pause_a");
+	crowd_database("turns_pause_b");
+	rig = rig_start("workers = 1\nmax_user_connections = 1\n",
+	                rig_printf("%s%s", crowd_entry("turns_pause_a", "").s,
+	                           crowd_entry("turns_pause_b", "").s).s,
+	                "op = cn:operator roles=operator console=admin\nall = cn:/(.*)/ roles=\\1\n");
+	elsewhere = visit(rig, "alice", "turns_pause_b");
+	held = hold(rig, "alice", "turns_pause_a");
+	late = rig_connect(rig, "dbname=turns_pause_a");
+	ask(late, "SELECT 'late'");
+	operator = rig_connect_as(rig, "operator", "dbname=pgseal");
+	cr_assert(PQsendQuery(operator, "PAUSE turns_pause_a"));
+	cr_assert(rig_console_wait(rig, "SHOW DATABASES", "name", "turns_pause_a", "paused", "1",
+	                           RIG_PATIENCE_MS));
+	ask(elsewhere, "SELECT 'elsewhere'");
+	rig_exec(held, "COMMIT");
+	gets_served(elsewhere);
+	gets_served(operator);
+	rig_exec(operator, "RESUME turns_pause_a");
+	gets_served(late);
+	PQfinish(held);
+	PQfinish(late);
+	PQfinish(elsewhere);
+	PQfinish(operator);
+	rig_stop(rig);
+}
 
 /* A shorter query_wait_timeout holds for those who wait for max_active as well. */
 Test(quota_turns, reload_shortens_the_wait_for_max_active)
@@ -92,6 +193,27 @@ Test(quota_turns, wait_for_max_active_ends_in_time_beside_a_queue)
 }
 
 /* ---- nothing in vain ---- */
+
+/* The server that idles in another worker is lent, not closed to log in anew. */
+Test(quota_turns, idle_server_of_the_same_pool_is_handed_over_not_closed)
+{
+	struct rig *rig;
+	struct rig_text pid;
+	PGconn *conns[2];
+
+	rig_require();
+	crowd_database("turns_over");
+	rig = rig_start("workers = 2\nmax_db_connections = 1\n",
+	                crowd_entry("turns_over", "pool_size=5").s, NULL);
+	for (int i = 0; i < 2; i++)
+		conns[i] = rig_connect(rig, "dbname=turns_over");
+	pid = rig_query(conns[0], "SELECT pg_backend_pid()");
+	for (int i = 0; i < 20; i++)
+		cr_assert_str_eq(rig_query(conns[i % 2], "SELECT pg_backend_pid()").s, pid.s);
+	for (int i = 0; i < 2; i++)
+		PQfinish(conns[i]);
+	rig_stop(rig);
+}
 
 /* A minimum over the role's pool_size asks for no more than that. */
 Test(quota_turns, minimum_over_the_size_of_the_pool_is_its_size)
