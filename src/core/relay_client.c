@@ -179,12 +179,12 @@ static enum feed_next client_forward(struct session *s, struct feed *f, char typ
 static enum feed_next client_message(struct session *s, struct feed *f)
 {
 	struct bytes rest = { f->at + f->pos, f->len - f->pos };
+	size_t max = (size_t)s->worker->site->settings.max_packet_size;
 	struct frame frame;
 	enum err why;
 	char type;
 
-	switch (frame_peek(FRAME_FROM_CLIENT, rest,
-	                   (size_t)s->worker->site->settings.max_packet_size, &frame, &why)) {
+	switch (frame_peek(FRAME_FROM_CLIENT, rest, max, &frame, &why)) {
 	case FRAME_MORE:
 		return FEED_STOP;
 	case FRAME_BAD:
@@ -207,6 +207,12 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	else if (s->server != NULL && client_forward(s, f, type) == FEED_STOP)
 		return FEED_STOP;
 	s->passing = frame.size;
+	if ((frame.row->flags & FRAME_MANY) != 0 && frame.size <= rest.len && s->server != NULL &&
+	    !s->dropping) {
+		/* What has been decided for one piece of a COPY holds for those behind it. */
+		s->passing = 0;
+		f->pos += frame_run(frame.row, rest, max);
+	}
 	return FEED_ON;
 }
 

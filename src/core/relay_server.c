@@ -201,6 +201,13 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	return srv->session != NULL ? session_message(srv, f, body) : idle_message(srv, f, body);
 }
 
+/* Rows on their way to the session: what has been decided for one holds for those behind it. */
+static bool server_streams(const struct server *srv, const struct frame *f)
+{
+	return (f->row->flags & FRAME_MANY) != 0 && srv->session != NULL && !srv->dropping &&
+	       srv->chore == CHORE_NONE;
+}
+
 static enum feed_next server_message(struct server *srv, struct feed *f)
 {
 	struct bytes rest = { f->at + f->pos, f->len - f->pos };
@@ -237,6 +244,10 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	else if (why != ERR_OK)
 		relay_ruin(srv, CLOSE_SERVER_NONSENSE, why == ERR_CLOSED ? NULL : err_text(why));
 	srv->passing = frame.size;
+	if (why == ERR_OK && body != NULL && server_streams(srv, &frame)) {
+		srv->passing = 0;
+		f->pos += frame_run(frame.row, rest, max);
+	}
 	return why == ERR_OK ? FEED_ON : FEED_STOP;
 }
 

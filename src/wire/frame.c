@@ -27,7 +27,7 @@ static const struct frame_row client_rows[TYPES] = {
 	ROW('S', 4, 4, 0, "Sync"),
 	ROW('X', 4, 4, 0, "Terminate"),
 	ROW('c', 4, 4, 0, "CopyDone"),
-	ROW('d', 4, 0, 0, "CopyData"),
+	ROW('d', 4, 0, FRAME_MANY, "CopyData"),
 	ROW('f', 4, 0, 0, "CopyFail"),
 };
 
@@ -37,7 +37,7 @@ static const struct frame_row server_rows[TYPES] = {
 	ROW('3', 4, 4, 0, "CloseComplete"),
 	ROW('A', 4, 0, FRAME_ASYNC, "NotificationResponse"),
 	ROW('C', 4, 0, FRAME_PEEK, "CommandComplete"),
-	ROW('D', 4, 0, 0, "DataRow"),
+	ROW('D', 4, 0, FRAME_MANY, "DataRow"),
 	ROW('E', 4, 0, FRAME_PEEK, "ErrorResponse"),
 	ROW('G', 4, 0, 0, "CopyInResponse"),
 	ROW('H', 4, 0, 0, "CopyOutResponse"),
@@ -49,7 +49,7 @@ static const struct frame_row server_rows[TYPES] = {
 	ROW('W', 4, 0, 0, "CopyBothResponse"),
 	ROW('Z', 5, 5, FRAME_WHOLE, "ReadyForQuery"),
 	ROW('c', 4, 4, 0, "CopyDone"),
-	ROW('d', 4, 0, 0, "CopyData"),
+	ROW('d', 4, 0, FRAME_MANY, "CopyData"),
 	ROW('n', 4, 4, 0, "NoData"),
 	ROW('s', 4, 4, 0, "PortalSuspended"),
 	ROW('t', 4, 0, 0, "ParameterDescription"),
@@ -99,4 +99,15 @@ enum frame_next frame_peek(enum frame_side side, struct bytes b, size_t max_size
 	}
 	*out = (struct frame){ .row = row, .size = (size_t)length + 1 };
 	return FRAME_READY;
+}
+
+size_t frame_run(const struct frame_row *row, struct bytes b, size_t max_size)
+{
+	struct reader r = reader_of(b);
+	size_t max = row->max != 0 ? row->max : INT32_MAX;
+
+	if (max_size == 0)
+		return 0;
+	return reader_run(&r, (uint8_t)row->type, row->min,
+	                  (uint32_t)(max < max_size ? max : max_size - 1));
 }

@@ -121,3 +121,47 @@ Test(frame, less_than_a_header_is_waited_for)
 	}
 	cr_expect_eq(why, ERR_OK);
 }
+
+/* Put a message of so many bytes in all at *at. */
+static void put_message(uint8_t **at, char type, uint32_t size)
+{
+	put_header(*at, type, size - 1);
+	memset(*at + FRAME_HEADER, 'x', size - FRAME_HEADER);
+	*at += size;
+}
+
+Test(frame, run_takes_whole_messages_of_one_kind)
+{
+	const struct frame_row *row = frame_row(FRAME_FROM_SERVER, 'D');
+	uint8_t bytes[256], *end = bytes;
+	size_t rows, len;
+
+	put_message(&end, 'D', 12);
+	put_message(&end, 'D', FRAME_HEADER);
+	put_message(&end, 'D', 40);
+	rows = (size_t)(end - bytes);
+	put_message(&end, 'C', 20);
+	put_message(&end, 'D', 12);
+	cr_expect_eq(frame_run(row, (struct bytes){ bytes, sizeof(bytes) }, MAX_SIZE), rows);
+	cr_expect_eq(frame_run(row, (struct bytes){ bytes, 0 }, MAX_SIZE), 0);
+	cr_expect_eq(frame_run(row, (struct bytes){ bytes + rows, 32 }, MAX_SIZE), 0);
+	for (len = 0; len < rows; len++)
+		cr_expect_eq(frame_run(row, (struct bytes){ bytes, len }, MAX_SIZE),
+		             len < 12 ? 0 : len < 17 ? 12 : 17, "%zu bytes", len);
+}
+
+Test(frame, run_ends_where_peek_would_refuse)
+{
+	const struct frame_row *row = frame_row(FRAME_FROM_SERVER, 'D');
+	const uint32_t refused[] = { 0, 3, 39, 40, INT32_MAX, UINT32_MAX };
+	uint8_t bytes[128];
+
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		uint8_t *end = bytes;
+
+		put_message(&end, 'D', 12);
+		put_header(end, 'D', refused[i]);
+		cr_expect_eq(frame_run(row, (struct bytes){ bytes, sizeof(bytes) }, 39), 12,
+		             "length word %u", refused[i]);
+	}
+}

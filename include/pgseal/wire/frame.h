@@ -16,6 +16,7 @@ enum frame_flags {
 	FRAME_WHOLE = 1, /* acted upon: must be complete in memory before it is passed on */
 	FRAME_PEEK = 2,  /* looked at when it happens to be complete, passed on regardless */
 	FRAME_ASYNC = 4, /* may come at any moment, answers nothing */
+	FRAME_MANY = 8,  /* comes by the thousand: one more behind another of its kind changes nothing */
 };
 
 struct frame_row {
@@ -42,5 +43,7 @@ enum frame_next {
 /* Look at the header at the front of b. max_size: largest whole message, bytes. */
 enum frame_next frame_peek(enum frame_side side, struct bytes b, size_t max_size, struct frame *out,
                            enum err *why_bad);
+/* How many bytes at the front of b are whole messages of this row, each good to frame_peek. */
+size_t frame_run(const struct frame_row *row, struct bytes b, size_t max_size);
 
 #endif

@@ -24,5 +24,8 @@ bool reader_u32(struct reader *r, uint32_t *out);
 /* NUL-terminated string; the span does not include the NUL, at[len] is it. */
 bool reader_str(struct reader *r, struct bytes *out);
 struct bytes reader_rest(struct reader *r);
+/* Step over whole messages of that type whose length words are within [min, max]; returns how many
+ * bytes they were. In one go, because rows come by the million. */
+size_t reader_run(struct reader *r, uint8_t type, uint32_t min, uint32_t max);
 
 #endif
