@@ -292,6 +292,23 @@ static enum stream_next stream_tls_result(struct stream *s, int rc)
 	}
 }
 
+/* Errors of an earlier operation, another's even, would make "later" look like a failure. Clearing costs
+ * much more than looking. */
+static void forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+}
+
+/* Is there anything that the next SSL_read might yield? Asking OpenSSL in vain costs half as much as a
+ * record. */
+static bool stream_pending(const struct stream *s)
+{
+	const struct io *io = s->io;
+
+	return (io->in_owner == s && io->in_pos < io->in_len) || SSL_has_pending(s->ssl);
+}
+
 size_t stream_read(struct stream *s, uint8_t *to, size_t n)
 {
 	size_t got = 0, fill = 0;
@@ -299,8 +316,8 @@ size_t stream_read(struct stream *s, uint8_t *to, size_t n)
 
 	if (s->ssl == NULL)
 		return end_take(&s->end, to, n);
-	while (fill < n) {
-		ERR_clear_error();
+	forget_errors();
+	while (fill < n && stream_pending(s)) {
 		rc = SSL_read_ex(s->ssl, to + fill, n - fill, &got);
 		if (rc != 1) {
 			stream_tls_result(s, rc);
@@ -350,7 +367,6 @@ void stream_write(struct stream *s, const void *at, size_t n)
 		stream_put(s, at, n);
 		return;
 	}
-	ERR_clear_error();
 	rc = SSL_write_ex(s->ssl, at, n, &done);
 	/* Our transport takes everything, so a short or refused write is a dead TLS connection. */
 	if ((rc != 1 || done != n) && s->error == 0)
