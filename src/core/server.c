@@ -120,7 +120,7 @@ struct server *server_create(struct pool *pool, struct dial *d)
 	srv->born = loop_now(w->loop);
 	srv->params = params_parse(w->params, (struct bytes){ d->params.at, d->params.len });
 	if (ssl != NULL)
-		SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+		SSL_set_read_ahead(ssl, 1);
 	if (srv->params == NULL || (ssl != NULL && stream_secure(&srv->stream, ssl) != ERR_OK) ||
 	    join(srv, pool) != ERR_OK) {
 		params_release(w->params, srv->params);
