@@ -123,7 +123,7 @@ Test(context, fixed_properties)
 	cr_assert_eq(SSL_CTX_get_mode(ctx) & SSL_MODE_ENABLE_PARTIAL_WRITE, 0);
 	cr_assert(SSL_CTX_get_mode(ctx) & SSL_MODE_RELEASE_BUFFERS);
 	cr_assert(SSL_CTX_get_mode(ctx) & SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	cr_assert_eq(SSL_CTX_get_read_ahead(ctx), 0);
+	cr_assert_eq(SSL_CTX_get_read_ahead(ctx), 1);
 	cr_assert_eq(SSL_CTX_get_verify_depth(ctx), 10);
 	cr_assert_geq(SSL_CTX_get_security_level(ctx), 2);
 	cr_assert_eq(ERR_peek_error(), 0);
