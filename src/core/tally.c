@@ -15,7 +15,10 @@ struct tally *tally_get(struct tally **table, const char *label)
 		return t;
 	memcpy(t->label, label, n + 1);
 	HASH_ADD(hh, *table, label, n, t);
-	return t;
+	if (HASH_HAS(t))
+		return t;
+	free(t);
+	return NULL;
 }
 
 struct tally *tally_of(struct tally **table, const struct identity *id)
