@@ -34,6 +34,7 @@ const struct command commands_table[] = {
 	SHOW("SERVERS", view_servers, "Server connections."),
 	SHOW("SERVERS EXTENDED", view_servers_extended, "The same, with certificates."),
 	SHOW("SOCKETS", view_sockets, "Both, with the state of their buffers."),
+	SHOW("ACTIVE_SOCKETS", view_active_sockets, "Those that are at something."),
 	SHOW("STATS", view_stats, "Counters of each database."),
 	SHOW("STATS_TOTALS", view_stats_totals, "Counters since the start."),
 	SHOW("STATS_AVERAGES", view_stats_averages, "Averages of the last stats_period."),
@@ -43,6 +44,11 @@ const struct command commands_table[] = {
 	SHOW("USERS", view_users, "Roles and what uses them."),
 	SHOW("IDENTITIES", view_identities, "Rules that say which certificate is whom."),
 	SHOW("TLS", view_tls, "Certificate files in force."),
+	SHOW("MEM", view_mem, "Memory of connections and pools, and of the process."),
+	SHOW("DNS_HOSTS", view_dns_hosts, "Host names of servers, and where they have led."),
+	SHOW("DNS_ZONES", view_dns_zones, "None: zones are not watched."),
+	SHOW("PEERS", view_peers, "None: one process serves all cores."),
+	SHOW("PEER_POOLS", view_peer_pools, "None."),
 	{ .words = "SHOW", .args = "<parameter>", .right = CONSOLE_STATS, .max_args = ANY_ARGS,
 	  .fits = probes_is_parameter, .run = probes_run,
 	  .help = "Session parameters that drivers ask for." },
@@ -204,15 +210,16 @@ void commands_run(struct request *rq, struct session *s)
 
 static enum tour_next show_part(struct request *rq, struct worker *w)
 {
-	rq->action.command->view->visit(rq, w);
-	return TOUR_ON;
+	return rq->action.command->view->visit(rq, w);
 }
 
 static bool show_home(struct request *rq, struct worker *w)
 {
 	const struct view *view = rq->action.command->view;
 
-	if (view->home != NULL)
+	if (rq->cut)
+		request_fail_cancelled(rq, NULL);
+	else if (view->home != NULL)
 		view->home(rq, w);
 	return true;
 }

@@ -40,6 +40,7 @@ void request_free(struct request *rq)
 	result_free(&rq->result);
 	buf_free(&rq->control.text);
 	sums_free(rq->sums);
+	view_dns_free(rq);
 	free(rq);
 }
 
@@ -67,7 +68,7 @@ static enum tour_next tour_visit(struct tour *t, struct worker *w)
 	struct request *rq = (struct request *)t;
 	enum tour_next next = rq->part(rq, w);
 
-	if (next != TOUR_PARK || !atomic_load(&rq->cancelled))
+	if (next == TOUR_ON || !atomic_load(&rq->cancelled))
 		return next;
 	rq->cut = true;
 	return TOUR_ON;

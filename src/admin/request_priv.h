@@ -3,6 +3,7 @@
 #define PGSEAL_ADMIN_REQUEST_PRIV_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "pgseal/admin/commands.h"
 #include "pgseal/admin/views.h"
@@ -27,7 +28,14 @@ struct result {
 void result_free(struct result *r);
 void result_cell(struct result *r, const char *text); /* NULL is SQL NULL */
 
+struct dns_host;
 struct sums;
+
+/* What views count on the way round. */
+struct request_counts {
+	uint64_t client, server, pool, client_input, client_output, server_output;
+	uint64_t login_clients;
+};
 
 struct request {
 	struct tour tour;
@@ -36,11 +44,16 @@ struct request {
 	struct action action;
 	struct result result;
 	struct sums *sums;
+	struct request_counts counts;
+	uint64_t last_session;        /* of a view that comes in slices */
+	size_t pools_done;
+	LIST_HEAD(, dns_host) dns_hosts; /* names that servers were found by: views_system.c */
+	size_t dns_host_count;
 	enum tour_next (*part)(struct request *rq, struct worker *w); /* this worker's */
 	/* Behind the last worker's. False: once more round, with the part and home set now. */
 	bool (*home)(struct request *rq, struct worker *w);
 	atomic_bool cancelled; /* the asking session wants no more of it; set in its thread */
-	bool cut;              /* so a part that would have waited did not */
+	bool cut;              /* so a part that was not at its end went no further */
 	/* the parts' own */
 	const char *database, *role, *label; /* the statement's argument; NULL: all */
 	usec_t since;
@@ -70,6 +83,10 @@ void request_detail(struct request *rq, const char *text);
 void request_fail_cancelled(struct request *rq, const char *detail);
 /* Send it to control and back, then console_done. */
 void request_control(struct request *rq, struct session *s, enum control_kind kind);
+
+/* A worker's part in rq->dns_hosts, and their end (views_system.c). */
+enum tour_next view_dns_visit(struct request *rq, struct worker *w);
+void view_dns_free(struct request *rq);
 
 /* The answer is complete: give it to the session's console, which frees the request (console.c). */
 void console_done(struct request *rq, struct session *s);

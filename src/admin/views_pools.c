@@ -6,10 +6,11 @@
 
 /* --- shared by all of them --- */
 
-static void sums_visit(struct request *rq, struct worker *w)
+static enum tour_next sums_visit(struct request *rq, struct worker *w)
 {
 	if (!sums_add(&rq->sums, w))
 		rq->result.no_memory = true;
+	return TOUR_ON;
 }
 
 static void get_name(struct cell *out, const struct row *row)
@@ -364,7 +365,15 @@ static int64_t count_groups(const struct sums *sums, enum sums_by by)
 	return n;
 }
 
-/* free_ lists are memory that PgBouncer keeps for reuse, dns_ ones its resolver's: none here. */
+static enum tour_next lists_visit(struct request *rq, struct worker *w)
+{
+	(void)view_dns_visit(rq, w);
+	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next)
+		rq->counts.login_clients += p->session_count[SESSION_GREETING];
+	return sums_visit(rq, w);
+}
+
+/* free_ lists are memory that PgBouncer keeps for reuse, the last ones its resolver's: none here. */
 static void lists_home(struct request *rq, struct worker *w)
 {
 	int64_t clients = 0, servers = 0, opening = 0, pools = 0;
@@ -381,15 +390,15 @@ static void lists_home(struct request *rq, struct worker *w)
 	const struct row rows[] = {
 		{ .name = "databases", .number = (int64_t)w->site->database_count + 1 },
 		{ .name = "users", .number = count_groups(rq->sums, SUMS_BY_USER) },
-		{ .name = "pools", .number = pools },
 		{ .name = "peers" },
+		{ .name = "pools", .number = pools },
 		{ .name = "peer_pools" },
 		{ .name = "free_clients" },
 		{ .name = "used_clients", .number = clients },
-		{ .name = "login_clients" },
+		{ .name = "login_clients", .number = (int64_t)rq->counts.login_clients },
 		{ .name = "free_servers" },
 		{ .name = "used_servers", .number = servers + opening },
-		{ .name = "dns_names" },
+		{ .name = "dns_names", .number = (int64_t)rq->dns_host_count },
 		{ .name = "dns_zones" },
 		{ .name = "dns_queries" },
 		{ .name = "dns_pending" },
@@ -398,4 +407,7 @@ static void lists_home(struct request *rq, struct worker *w)
 		view_row(rq, &rows[i]);
 }
 
-const struct view view_lists = VIEW(lists_columns, lists_home);
+const struct view view_lists = {
+	.columns = lists_columns, .count = sizeof(lists_columns) / sizeof(*lists_columns),
+	.visit = lists_visit, .home = lists_home,
+};

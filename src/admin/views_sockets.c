@@ -321,6 +321,9 @@ static const struct column buffer_columns[] = {
 
 /* --- the rows --- */
 
+/* So many in one turn of a worker: nobody's query waits for a view of thousands. */
+#define SLICE_ROWS 100
+
 static void socket_row(struct request *rq, struct row *row)
 {
 	union peer_addr local = { 0 }, peer = { 0 };
@@ -333,46 +336,84 @@ static void socket_row(struct request *rq, struct row *row)
 	view_row(rq, row);
 }
 
-static void clients_visit(struct request *rq, struct worker *w)
+/* Waiting for somebody, or with somebody. */
+static bool is_active_client(const struct session *s)
+{
+	return s->state == SESSION_ACTIVE || s->state == SESSION_WAITING ||
+	       s->state == SESSION_GREETING;
+}
+
+static bool is_wanted(const struct request *rq, const struct row *row)
+{
+	if (rq->action.command->view != &view_active_sockets)
+		return true;
+	return row->session != NULL ? is_active_client(row->session)
+	                            : row->server->state != SERVER_IDLE;
+}
+
+/* Sessions stand in the order of their ids: a slice begins behind the last one of the slice before. */
+static enum tour_next clients_visit(struct request *rq, struct worker *w)
 {
 	usec_t now = loop_now(w->loop), wall = clock_wall_us();
 	const struct session *s;
+	size_t n = 0;
 
 	TAILQ_FOREACH(s, &w->sessions, link) {
 		struct row row = { .now = now, .wall = wall, .worker = w, .session = s,
 		                   .stream = &s->stream, .peer = s->peer };
 
+		if (s->id <= rq->last_session || !is_wanted(rq, &row))
+			continue;
+		if (n++ == SLICE_ROWS)
+			return TOUR_AGAIN;
 		socket_row(rq, &row);
+		rq->last_session = s->id;
 	}
+	rq->last_session = 0;
+	return TOUR_ON;
 }
 
-static void pool_servers(struct request *rq, const struct pool *p, struct row *row)
+static size_t pool_servers(struct request *rq, const struct pool *p, struct row *row)
 {
 	const struct server *srv;
+	size_t n = 0;
 
-	for (size_t i = 0; i < SERVER_STATES; i++) {
+	for (size_t i = 0; i < SERVER_CLOSING; i++) {
 		TAILQ_FOREACH(srv, &p->servers[i], link) {
 			row->server = srv;
 			row->stream = &srv->stream;
 			row->peer = row->local = NULL;
-			if (i != SERVER_CLOSING)
+			n++;
+			if (is_wanted(rq, row))
 				socket_row(rq, row);
 		}
 	}
+	return n;
 }
 
-static void servers_visit(struct request *rq, struct worker *w)
+/* By whole pools. One that ends between two slices, which those with servers do not, may hide another. */
+static enum tour_next servers_visit(struct request *rq, struct worker *w)
 {
 	struct row row = { .now = loop_now(w->loop), .wall = clock_wall_us(), .worker = w };
+	size_t at = 0, n = 0;
 
-	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next)
-		pool_servers(rq, p, &row);
+	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next) {
+		if (at++ < rq->pools_done)
+			continue;
+		if (n >= SLICE_ROWS)
+			return TOUR_AGAIN;
+		n += pool_servers(rq, p, &row);
+		rq->pools_done = at;
+	}
+	rq->pools_done = 0;
+	return TOUR_ON;
 }
 
-static void sockets_visit(struct request *rq, struct worker *w)
+static enum tour_next sockets_visit(struct request *rq, struct worker *w)
 {
-	clients_visit(rq, w);
-	servers_visit(rq, w);
+	if (rq->pools_done == 0 && clients_visit(rq, w) != TOUR_ON)
+		return TOUR_AGAIN;
+	return servers_visit(rq, w);
 }
 
 #define VIEW(columns_, visit_)                                                         \
@@ -383,3 +424,4 @@ const struct view view_clients_extended = VIEW(extended_columns, clients_visit);
 const struct view view_servers = VIEW(plain_columns, servers_visit);
 const struct view view_servers_extended = VIEW(extended_columns, servers_visit);
 const struct view view_sockets = VIEW(buffer_columns, sockets_visit);
+const struct view view_active_sockets = VIEW(buffer_columns, sockets_visit);

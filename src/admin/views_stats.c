@@ -83,10 +83,11 @@ static const struct column averages_columns[] = {
 #undef X
 };
 
-static void sums_visit(struct request *rq, struct worker *w)
+static enum tour_next sums_visit(struct request *rq, struct worker *w)
 {
 	if (!sums_add(&rq->sums, w))
 		rq->result.no_memory = true;
+	return TOUR_ON;
 }
 
 static void stats_home(struct request *rq, struct worker *w)

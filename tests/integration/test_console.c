@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <criterion/criterion.h>
 
-#include "tests/integration/rig.h"
+#include "tests/integration/rig_priv.h"
 
 #define CASES(t) (sizeof(t) / sizeof(t)[0])
 
@@ -257,4 +258,149 @@ Test(console, configuration_is_shown)
 	                 "transaction");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "databases", "items").s, "3");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW STATE", "key", "active", "value").s, "yes");
+}
+
+/* --- the smaller views --- */
+
+static PGconn *watch(void)
+{
+	return rig_connect_as(rig, "watcher", "dbname=pgseal");
+}
+
+static int rows_of(PGconn *conn, const char *sql)
+{
+	PGresult *res = ask(conn, sql);
+	int n = PQntuples(res);
+
+	PQclear(res);
+	return n;
+}
+
+/* In PgBouncer's order. */
+Test(console, lists_are_counted)
+{
+	static const char *const names[] = {
+		"databases", "users", "peers", "pools", "peer_pools", "free_clients", "used_clients",
+		"login_clients", "free_servers", "used_servers", "dns_names", "dns_zones",
+		"dns_queries", "dns_pending",
+	};
+	static const char *const items[] = { "3", "1", "0", "2", "0", "0", "2", "0", "0", "1",
+		                             "0", "0", "0", "0" };
+	PGconn *alice = rig_connect(rig, "dbname=app");
+	PGresult *res = rig_console(rig, "SHOW LISTS");
+
+	cr_assert_eq(PQntuples(res), CASES(names));
+	for (size_t i = 0; i < CASES(names); i++) {
+		cr_assert_str_eq(rig_cell(res, (int)i, "list").s, names[i]);
+		cr_assert_str_eq(rig_cell(res, (int)i, "items").s, items[i], "%s", names[i]);
+	}
+	PQclear(res);
+	PQfinish(alice);
+}
+
+Test(console, active_sockets_are_those_at_something)
+{
+	PGconn *alice = rig_connect(rig, "dbname=app"), *watcher = watch();
+	PGresult *res;
+
+	cr_assert_eq(rows_of(watcher, "SHOW ACTIVE_SOCKETS"), 0);
+	cr_assert_eq(rows_of(watcher, "SHOW SOCKETS"), 3); /* its own too */
+	rig_exec(alice, "BEGIN");
+	res = ask(watcher, "SHOW ACTIVE_SOCKETS");
+	cr_assert_eq(PQntuples(res), 2);
+	cr_assert_str_eq(rig_cell(res, 0, "link").s, rig_cell(res, 1, "ptr").s);
+	cr_assert_str_eq(rig_cell(res, 0, "state").s, "active");
+	cr_assert_str_eq(rig_cell(res, 1, "state").s, "active");
+	PQclear(res);
+	PQfinish(watcher);
+	PQfinish(alice);
+}
+
+Test(console, memory_is_counted)
+{
+	static const char *const wanted[][2] = { { "client", "2" }, { "server", "1" },
+		                                 { "pool", "1" }, { "client_output", "0" } };
+	PGconn *alice = rig_connect(rig, "dbname=app");
+	PGresult *res = rig_console(rig, "SHOW MEM");
+	size_t found = 0;
+
+	for (int row = 0; row < PQntuples(res); row++) {
+		long long size = atoll(rig_cell(res, row, "size").s);
+		long long count = atoll(rig_cell(res, row, "used").s) +
+		                  atoll(rig_cell(res, row, "free").s);
+
+		cr_assert_eq(atoll(rig_cell(res, row, "memtotal").s), size * count);
+		for (size_t i = 0; i < CASES(wanted); i++)
+			found += strcmp(rig_cell(res, row, "name").s, wanted[i][0]) == 0 &&
+			         strcmp(rig_cell(res, row, "used").s, wanted[i][1]) == 0;
+	}
+	cr_assert_eq(found, CASES(wanted));
+	PQclear(res);
+	PQfinish(alice);
+}
+
+Test(console, names_of_hosts_are_told_with_their_addresses)
+{
+	PGconn *alice, *watcher = watch();
+
+	cr_assert_eq(rows_of(watcher, "SHOW DNS_HOSTS"), 0);
+	PQfinish(watcher);
+	rig_configure(rig, "workers = 2\n",
+	              rig_printf("app = host=localhost port=%d dbname=app\n",
+	                         rig_postgres_port()).s, NULL);
+	cr_assert(rig_reload(rig, NULL));
+	alice = rig_connect(rig, "dbname=app");
+	rig_exec(alice, "SELECT 1");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW DNS_HOSTS", "hostname", "localhost", "addrs").s,
+	                 "127.0.0.1");
+	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "dns_names", "items").s, "1");
+	PQfinish(alice);
+}
+
+Test(console, what_there_is_none_of_is_empty)
+{
+	PGconn *watcher = watch();
+
+	cr_assert_eq(rows_of(watcher, "SHOW DNS_ZONES"), 0);
+	cr_assert_eq(rows_of(watcher, "SHOW PEERS"), 0);
+	cr_assert_eq(rows_of(watcher, "SHOW PEER_POOLS"), 0);
+	PQfinish(watcher);
+}
+
+/* --- many --- */
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* More rows than one turn of a worker makes: each client is there once. */
+Test(console, clients_come_in_slices)
+{
+	enum { MANY = 450 };
+	static const char *const params[] = { "user", "x", "database", "pgseal", NULL };
+	static char *ids[2 * MANY];
+	uint8_t packet[256], answer[5];
+	PGconn *watcher = watch();
+	int fds[MANY], rows;
+	PGresult *res;
+
+	for (size_t i = 0; i < MANY; i++) {
+		fds[i] = rig_raw_connect_unix(rig);
+		rig_raw_send(fds[i], packet, rig_startup(packet, sizeof(packet), 3u << 16, params));
+		cr_assert_eq(rig_raw_recv(fds[i], answer, 5, RIG_PATIENCE_MS), 5);
+	}
+	res = ask(watcher, "SHOW CLIENTS");
+	rows = PQntuples(res);
+	cr_assert_eq(rows, MANY + 1);
+	for (int row = 0; row < rows; row++)
+		ids[row] = PQgetvalue(res, row, PQfnumber(res, "ptr"));
+	qsort(ids, (size_t)rows, sizeof(*ids), compare_texts);
+	for (int row = 1; row < rows; row++)
+		cr_assert_str_neq(ids[row - 1], ids[row]);
+	PQclear(res);
+	cr_assert_eq(rows_of(watcher, "SHOW SOCKETS"), MANY + 1);
+	PQfinish(watcher);
+	for (size_t i = 0; i < MANY; i++)
+		close(fds[i]);
 }

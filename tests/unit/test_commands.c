@@ -165,6 +165,15 @@ Test(commands, columns_are_pgbouncers)
 		{ "SHOW SOCKETS",
 		  SOCKET_COLUMNS " recv_pos pkt_pos pkt_remain send_pos send_remain "
 		                 "pkt_avail send_avail" },
+		{ "SHOW ACTIVE_SOCKETS",
+		  SOCKET_COLUMNS " recv_pos pkt_pos pkt_remain send_pos send_remain "
+		                 "pkt_avail send_avail" },
+		{ "SHOW MEM", "name size used free memtotal" },
+		{ "SHOW DNS_HOSTS", "hostname ttl addrs" },
+		{ "SHOW DNS_ZONES", "zonename serial count" },
+		{ "SHOW PEERS", "peer_id host port pool_size" },
+		{ "SHOW PEER_POOLS", "peer_id cl_active_cancel_req cl_waiting_cancel_req "
+		                     "sv_active_cancel sv_login" },
 		{ "SHOW POOLS",
 		  "database user cl_active cl_waiting cl_active_cancel_req "
 		  "cl_waiting_cancel_req sv_active sv_active_cancel sv_being_canceled "

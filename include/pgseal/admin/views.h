@@ -10,6 +10,7 @@
 #include "pgseal/core/site.h"
 #include "pgseal/core/worker.h"
 
+struct memory;
 struct request;
 struct sum;
 
@@ -42,6 +43,7 @@ struct row {
 	const struct setting *setting;
 	const struct identity_rule_view *rule;
 	const struct tls_file *file;
+	const struct memory *memory;
 	const char *name, *value;
 	int64_t number;
 };
@@ -55,8 +57,8 @@ struct column {
 struct view {
 	const struct column *columns;
 	size_t count;
-	/* This worker's part, in its thread; NULL: no worker is asked. */
-	void (*visit)(struct request *rq, struct worker *w);
+	/* This worker's part, in its thread, perhaps in slices; NULL: no worker is asked. */
+	enum tour_next (*visit)(struct request *rq, struct worker *w);
 	/* The rest, in the worker of the session that asked; may be NULL. */
 	void (*home)(struct request *rq, struct worker *w);
 };
@@ -79,6 +81,7 @@ void view_row(struct request *rq, const struct row *row);
 extern const struct view view_version, view_config, view_databases, view_pools, view_clients,
 	view_clients_extended, view_servers, view_servers_extended, view_sockets, view_stats,
 	view_stats_totals, view_stats_averages, view_totals, view_lists, view_state, view_users,
-	view_identities, view_tls;
+	view_identities, view_tls, view_active_sockets, view_mem, view_dns_hosts, view_dns_zones,
+	view_peers, view_peer_pools;
 
 #endif
