@@ -43,6 +43,9 @@ const struct command commands_table[] = {
 	SHOW("STATE", view_state, "Active, paused?"),
 	SHOW("USERS", view_users, "Roles and what uses them."),
 	SHOW("IDENTITIES", view_identities, "Rules that say which certificate is whom."),
+	{ .words = "SHOW MAP", .args = "'<type>:<name>', ...", .right = CONSOLE_STATS, .min_args = 1,
+	  .max_args = ANY_ARGS, .run = command_show, .view = &view_map,
+	  .help = "Whom a certificate with these names would be." },
 	SHOW("TLS", view_tls, "Certificate files in force."),
 	SHOW("MEM", view_mem, "Memory of connections and pools, and of the process."),
 	SHOW("DNS_HOSTS", view_dns_hosts, "Host names of servers, and where they have led."),
@@ -242,7 +245,7 @@ static enum err help_line(struct buf *to, const struct command *c)
 
 	snprintf(usage, sizeof(usage), "%s%s%s", c->words, *c->args != '\0' ? " " : "", c->args);
 	n = snprintf(line, sizeof(line), "\n\t%-27s  %s", usage, c->help);
-	return buf_append(to, line, (size_t)n);
+	return buf_append(to, line, strnlen(line, (size_t)n));
 }
 
 /* In a notice, as PgBouncer does: libpq shows it, and no row has to be made up. */

@@ -154,62 +154,6 @@ static void config_home(struct request *rq, struct worker *w)
 
 const struct view view_config = VIEW(config_columns, NULL, config_home);
 
-/* --- IDENTITIES --- */
-
-#define RULE_TEXT(field)                                                               \
-	static void get_rule_##field(struct cell *out, const struct row *row)          \
-	{                                                                              \
-		out->text = row->rule->field;                                          \
-	}
-RULE_TEXT(label)
-RULE_TEXT(type)
-RULE_TEXT(matcher)
-RULE_TEXT(roles)
-RULE_TEXT(databases)
-
-static void get_rule_console(struct cell *out, const struct row *row)
-{
-	static const char *const words[] = {
-		[CONSOLE_NONE] = "", [CONSOLE_STATS] = "stats", [CONSOLE_ADMIN] = "admin",
-	};
-
-	out->text = words[row->rule->console];
-}
-
-static void get_rule_max_clients(struct cell *out, const struct row *row)
-{
-	cell_int(out, row->rule->max_clients);
-}
-
-static void get_rule_max_active(struct cell *out, const struct row *row)
-{
-	cell_int(out, row->rule->max_active);
-}
-
-static const struct column identities_columns[] = {
-	{ "label", TYPE_TEXT, get_rule_label },
-	{ "type", TYPE_TEXT, get_rule_type },
-	{ "matcher", TYPE_TEXT, get_rule_matcher },
-	{ "roles", TYPE_TEXT, get_rule_roles },
-	{ "databases", TYPE_TEXT, get_rule_databases },
-	{ "console", TYPE_TEXT, get_rule_console },
-	{ "max_clients", TYPE_INT4, get_rule_max_clients },
-	{ "max_active", TYPE_INT4, get_rule_max_active },
-};
-
-static void identities_home(struct request *rq, struct worker *w)
-{
-	size_t count = identity_rules_count(w->site->rules);
-	struct identity_rule_view rule;
-
-	for (size_t i = 0; i < count; i++) {
-		identity_rules_view(w->site->rules, i, &rule);
-		view_row(rq, &(struct row){ .rule = &rule });
-	}
-}
-
-const struct view view_identities = VIEW(identities_columns, NULL, identities_home);
-
 /* --- TLS --- */
 
 #define FILE_TEXT(field)                                                               \

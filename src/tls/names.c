@@ -1,5 +1,6 @@
 #include "pgseal/tls/names.h"
 
+#include <ctype.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -237,6 +238,61 @@ enum err names_extract(X509 *cert, struct names **out, struct errbuf *why)
 	for (size_t i = 0; i < sizeof takers / sizeof takers[0] && rc == ERR_OK; i++)
 		rc = takers[i](n, cert, why);
 	ERR_pop_to_mark();
+	if (rc != ERR_OK) {
+		names_free(n);
+		return rc;
+	}
+	*out = n;
+	return ERR_OK;
+}
+
+/* Lower-case hex without colons, as certificates' digests are written here. ERR_SYNTAX. */
+static enum err plain_digest(const char *text, char out[DIGEST_HEX], struct errbuf *why)
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n < DIGEST_HEX - 1; text++) {
+		if (*text != ':')
+			out[n++] = (char)tolower((unsigned char)*text);
+	}
+	out[n] = '\0';
+	if (*text != '\0' || n != DIGEST_HEX - 1 || strspn(out, "0123456789abcdef") != n)
+		return err_set(why, ERR_SYNTAX, "a digest is 64 hex digits, colons allowed");
+	return ERR_OK;
+}
+
+static enum err parse_one(struct names *n, const char *text, struct errbuf *why)
+{
+	size_t len = strcspn(text, ":");
+	const char *name = text + len + 1;
+	char digest[DIGEST_HEX];
+	enum err rc = ERR_OK;
+	enum name_type t;
+
+	if (text[len] == '\0' || !name_type_find(text, len, &t))
+		return err_set(why, ERR_SYNTAX,
+		               "\"%s\" is not type:name with a type of cn, dn, dns, uri, email, "
+		               "sha256, spki",
+		               quote_str(text).s);
+	if (t == NAME_DN)
+		rc = dn_check(name, why);
+	if (t == NAME_SHA256 || t == NAME_SPKI) {
+		rc = plain_digest(name, digest, why);
+		name = digest;
+	}
+	return rc == ERR_OK ? names_add(n, t, name, why) : rc;
+}
+
+enum err names_parse(const char *const *texts, size_t count, struct names **out,
+                     struct errbuf *why)
+{
+	struct names *n = names_create();
+	enum err rc = n != NULL ? ERR_OK : no_memory(why);
+
+	for (size_t i = 0; rc == ERR_OK && i < count; i++)
+		rc = parse_one(n, texts[i], why);
+	if (rc == ERR_OK && n->count[NAME_CN] > 1)
+		rc = err_set(why, ERR_SYNTAX, "a certificate has one CN at most");
 	if (rc != ERR_OK) {
 		names_free(n);
 		return rc;

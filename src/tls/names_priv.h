@@ -1,4 +1,4 @@
-/* Names put together by hand, for tests. Private to the tls floor. */
+/* Names put together by hand. Private to the tls floor. */
 #ifndef PGSEAL_TLS_NAMES_PRIV_H
 #define PGSEAL_TLS_NAMES_PRIV_H
 

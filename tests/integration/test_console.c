@@ -367,6 +367,37 @@ Test(console, what_there_is_none_of_is_empty)
 	PQfinish(watcher);
 }
 
+/* --- MAP --- */
+
+Test(console, map_tells_whom_a_certificate_would_be)
+{
+	static const struct {
+		const char *names, *identity, *matched, *roles, *console;
+	} cases[] = {
+		{ "'cn:operator'", "operator", "cn:operator", "operator", "admin" },
+		{ "'cn:alice'", "rest", "cn:alice", "alice", "" },
+		{ "'uri:x', 'cn:bob' 'dns:y'", "rest", "cn:bob", "bob", "" },
+		{ "'cn:Alice'", "(null)", "(null)", "(null)", "(null)" },
+		{ "'uri:spiffe://prod.example/a'", "(null)", "(null)", "(null)", "(null)" },
+	};
+	PGconn *watcher = watch();
+
+	for (size_t i = 0; i < CASES(cases); i++) {
+		PGresult *res = ask(watcher, rig_printf("SHOW MAP %s", cases[i].names).s);
+
+		cr_assert_str_eq(rig_cell(res, 0, "identity").s, cases[i].identity);
+		cr_assert_str_eq(rig_cell(res, 0, "matched").s, cases[i].matched);
+		cr_assert_str_eq(rig_cell(res, 0, "roles").s, cases[i].roles);
+		cr_assert_str_eq(rig_cell(res, 0, "console").s, cases[i].console);
+		cr_assert_eq(rig_cell(res, 0, "reason").s[0] == '\0', cases[i].roles[0] != '(');
+		PQclear(res);
+	}
+	cr_assert_str_eq(rig_error(watcher, "SHOW MAP").s, "42601");
+	cr_assert_str_eq(rig_error(watcher, "SHOW MAP cn:alice").s, "42601");
+	cr_assert_str_eq(rig_error(watcher, "SHOW MAP 'alice'").s, "22023");
+	PQfinish(watcher);
+}
+
 /* --- many --- */
 
 static int compare_texts(const void *a, const void *b)

@@ -1,4 +1,6 @@
 /* names.h: what a certificate's names are, and which certificates have none that can be trusted. */
+#include <ctype.h>
+
 #include <criterion/criterion.h>
 #include <openssl/err.h>
 #include <string.h>
@@ -315,4 +317,71 @@ Test(names, two_san_extensions_are_refused)
 	X509_add_ext(cert->x509, X509_get_ext(cert->x509, at), -1);
 	cr_assert_eq(names_extract(cert->x509, &n, &why), ERR_DENIED);
 	pki_free(cert);
+}
+
+/* --- told by hand --- */
+
+#define DIGEST "49117f7cbb75064661444c0d8802ea3fe2a003d63753e96a2e252d8c1eb89bb1"
+
+Test(names, by_hand)
+{
+	static const char *const texts[] = { "cn:a b", "uri:spiffe://x/y:z", "dns:x.example",
+		                             "dn:CN=a,O=b", "sha256:" DIGEST, "spki:AA:bb" };
+	struct errbuf why = { "" };
+	struct names *n;
+
+	cr_assert_eq(names_parse(texts, 5, &n, &why), ERR_OK, "%s", why.text);
+	cr_assert_str_eq(names_at(n, NAME_CN, 0), "a b");
+	cr_assert_str_eq(names_at(n, NAME_URI, 0), "spiffe://x/y:z");
+	cr_assert_str_eq(names_at(n, NAME_DN, 0), "CN=a,O=b");
+	cr_assert_str_eq(names_at(n, NAME_SHA256, 0), DIGEST);
+	cr_assert_eq(names_count(n, NAME_EMAIL), 0);
+	names_free(n);
+	cr_assert_eq(names_parse(texts, 6, &n, &why), ERR_SYNTAX);
+}
+
+Test(names, by_hand_and_wrong)
+{
+	static const struct {
+		const char *text, *also;
+		enum err want;
+	} cases[] = {
+		{ "alice", NULL, ERR_SYNTAX },
+		{ ":alice", NULL, ERR_SYNTAX },
+		{ "CN:alice", NULL, ERR_SYNTAX },
+		{ "name:alice", NULL, ERR_SYNTAX },
+		{ "dn:cn=a, o=b", NULL, ERR_SYNTAX },
+		{ "cn:a", "cn:b", ERR_SYNTAX },
+		{ "sha256:", NULL, ERR_SYNTAX },
+		{ "sha256:" DIGEST "0", NULL, ERR_SYNTAX },
+		{ "cn:", NULL, ERR_DENIED },
+		{ "cn:a\nb", NULL, ERR_DENIED },
+		{ "uri:\xff", NULL, ERR_DENIED },
+	};
+	struct names *n = NULL;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const texts[] = { cases[i].text, cases[i].also };
+		struct errbuf why = { "" };
+
+		cr_expect_eq(names_parse(texts, cases[i].also != NULL ? 2 : 1, &n, &why),
+		             cases[i].want, "%s: %s", cases[i].text, why.text);
+		cr_expect_null(n);
+		cr_expect_str_neq(why.text, "");
+	}
+}
+
+Test(names, by_hand_in_colons)
+{
+	char text[160] = "spki:";
+	const char *const texts[] = { text };
+	struct errbuf why = { "" };
+	struct names *n;
+
+	for (size_t i = 0; i < 64; i += 2)
+		snprintf(text + strlen(text), 4, "%s%c%c", i > 0 ? ":" : "", toupper(DIGEST[i]),
+		         toupper(DIGEST[i + 1]));
+	cr_assert_eq(names_parse(texts, 1, &n, &why), ERR_OK, "%s", why.text);
+	cr_assert_str_eq(names_at(n, NAME_SPKI, 0), DIGEST);
+	names_free(n);
 }

@@ -39,6 +39,10 @@ struct names; /* owned by the caller */
  * others dotted decimal with #hex value, multi-valued RDNs joined by '+', escapes of RFC 4514 §2.4,
  * UTF-8 kept. */
 enum err names_extract(X509 *cert, struct names **out, struct errbuf *why) MUST_CHECK;
+/* Names told by hand, as if a certificate held them: "type:name". ERR_SYNTAX for what is no type, a dn
+ * that is not in canonical form or a digest that is none; else as above. */
+enum err names_parse(const char *const *texts, size_t count, struct names **out,
+                     struct errbuf *why) MUST_CHECK;
 void names_free(struct names *n);
 
 size_t names_count(const struct names *n, enum name_type t);
