@@ -1,4 +1,4 @@
-#include "process.h"
+#include "process_priv.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -26,176 +26,13 @@
 /* How often control looks whether the clients that it waits for have left. */
 #define WAIT_FOR_CLIENTS_US (100 * USEC_PER_MS)
 
-struct process {
-	const struct process_options *opts;
-	struct site *site;
-	struct crew crew;
-	struct listeners listeners;
-	struct standing standing;
-	struct health *health;
-	struct loop *loop;
-	struct timer *deadline; /* of a shutdown; or the next look at who is left */
-	size_t started_workers, started_gates, drained_workers;
-	char *pidfile;
-	bool closing;     /* nobody new is let in */
-	bool draining;
-	bool at_once;
-};
-
-static void notify(const char *state)
+void process_notify(const char *state)
 {
 #ifdef HAVE_SYSTEMD
 	sd_notify(0, state);
 #else
 	(void)state;
 #endif
-}
-
-/* ---- configuration ---- */
-
-static enum err open_log(const struct process *p, const struct site *site, struct errbuf *why)
-{
-	const struct settings *s = &site->settings;
-	struct log_sink sink = {
-		.path = s->logfile[0] != '\0' ? s->logfile : NULL,
-		.syslog = s->syslog,
-		.syslog_ident = s->syslog_ident,
-		.syslog_facility = s->syslog_facility,
-		.verbose = (int)s->verbose + p->opts->verbose,
-	};
-
-	return log_open(&sink, why);
-}
-
-static void log_report(const struct report *rep)
-{
-	const char *line;
-	int is_error;
-	size_t i;
-
-	for (i = 0; i < report_lines(rep); i++) {
-		line = report_line(rep, i, &is_error);
-		log_line(is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, LOG_CONFIG, 0, "%s", line);
-	}
-}
-
-/* What a reload cannot change is said, and stays what it is in every view. */
-static void keep_restart_only(const struct site *old, struct site *new, struct report *rep)
-{
-	struct place at = { new->path, 0 };
-	const struct setting *row;
-	struct errbuf why;
-	char value[1024];
-
-	for (row = settings_table; row < settings_table + settings_count; row++) {
-		if (row->apply != APPLY_RESTART ||
-		    settings_same(&old->settings, &new->settings, row))
-			continue;
-		report_notice(rep, at, "%s: takes effect with a restart", row->name);
-		settings_text(&old->settings, row, value, sizeof(value));
-		if (settings_set(&new->settings, row, value, &why) != ERR_OK)
-			report_notice(rep, at, "%s: %s", row->name, why.text);
-	}
-}
-
-/* Everybody gets the new site, or nobody. */
-static enum err spread_site(struct process *p, struct site *site)
-{
-	enum err rc = ERR_OK;
-	size_t i;
-
-	for (i = 0; rc == ERR_OK && i < p->crew.gate_count; i++)
-		rc = gate_post_site(p->crew.gates[i], site);
-	for (i = 0; rc == ERR_OK && i < p->crew.worker_count; i++)
-		rc = worker_post_site(p->crew.workers[i], site);
-	return rc;
-}
-
-/* Takes the new site, or lets go of it and keeps the old one. */
-static enum err put_into_force(struct process *p, struct site *site, struct report *rep)
-{
-	struct errbuf why;
-	enum err rc;
-
-	if ((rc = open_log(p, site, &why)) != ERR_OK)
-		report_error(rep, (struct place){ site->path, 0 }, "logfile: %s", why.text);
-	else
-		rc = spread_site(p, site);
-	if (rc != ERR_OK) {
-		site_release(site);
-		return rc;
-	}
-	site_release(p->site);
-	p->site = site;
-	return ERR_OK;
-}
-
-/* Build the new site whole and put it into force, or keep the old one. rep tells all. */
-static enum err reload(struct process *p, struct report *rep)
-{
-	struct site *site;
-	enum err rc;
-
-	if ((rc = site_load(p->opts->config, rep, &site)) != ERR_OK)
-		return rc;
-	keep_restart_only(p->site, site, rep);
-	return put_into_force(p, site, rep);
-}
-
-/* The findings as one text, for the console. */
-static void append_findings(struct buf *text, const struct report *rep)
-{
-	const char *line;
-	int is_error;
-	size_t i;
-
-	for (i = 0; i < report_lines(rep); i++) {
-		line = report_line(rep, i, &is_error);
-		if ((i > 0 && buf_append(text, "\n", 1) != ERR_OK) ||
-		    buf_append(text, line, strlen(line)) != ERR_OK)
-			break;
-	}
-}
-
-/* For the log on the way. */
-static enum err reload_and_tell(struct process *p, struct buf *text)
-{
-	struct report *rep = report_create();
-	enum err rc = ERR_NO_MEMORY;
-
-	notify("RELOADING=1");
-	log_reopen();
-	if (rep != NULL) {
-		rc = reload(p, rep);
-		log_report(rep);
-	}
-	standing_reloaded(&p->standing, rc != ERR_OK);
-	if (rc == ERR_OK)
-		log_info(LOG_CONFIG, 0, "reloaded: file=%s", p->opts->config);
-	else
-		log_error(LOG_CONFIG, 0, "reload refused: the configuration in force stays: %s",
-		          err_text(rc));
-	if (rep != NULL)
-		append_findings(text, rep);
-	report_free(rep);
-	notify("READY=1");
-	return rc;
-}
-
-/* What else there is to find in the configuration its last reload has told: errors alone are news. */
-static enum err change(struct process *p, const struct setting *row, const char *value,
-                       struct buf *text)
-{
-	struct report *rep = report_create();
-	struct site *site;
-	enum err rc = ERR_NO_MEMORY;
-
-	if (rep != NULL && (rc = site_change(p->site, row, value, rep, &site)) == ERR_OK)
-		rc = put_into_force(p, site, rep);
-	if (rep != NULL && rc != ERR_OK)
-		append_findings(text, rep);
-	report_free(rep);
-	return rc;
 }
 
 /* ---- ending ---- */
@@ -207,7 +44,7 @@ static void close_doors(struct process *p)
 	if (p->closing)
 		return;
 	p->closing = true;
-	notify("STOPPING=1");
+	process_notify("STOPPING=1");
 	for (i = 0; i < p->started_gates; i++)
 		gate_post_close(p->crew.gates[i]);
 	/* New clients are refused from now on, instead of hanging in the backlog. */
@@ -263,7 +100,7 @@ static void signalled(void *arg, int signo)
 	log_info(LOG_PROCESS, 0, "signal: %s", strsignal(signo));
 	if (signo == SIGHUP) {
 		/* The reasons are in the log. */
-		if (reload_and_tell(p, &text) != ERR_OK)
+		if (reload_site(p, &text) != ERR_OK)
 			log_warning(LOG_CONFIG, 0, "try: pgseal --check %s", p->opts->config);
 	} else {
 		drain(p, p->draining || signo == SIGQUIT, p->site->settings.shutdown_timeout);
@@ -283,14 +120,14 @@ static void order_reload(void *process, struct control_request *req)
 {
 	struct buf text = { 0 };
 
-	answer(req, reload_and_tell(process, &text), &text);
+	answer(req, reload_site(process, &text), &text);
 }
 
 static void order_set(void *process, struct control_request *req)
 {
 	struct buf text = { 0 };
 
-	answer(req, change(process, req->setting, req->value, &text), &text);
+	answer(req, reload_change(process, req->setting, req->value, &text), &text);
 }
 
 static void order_shutdown(void *process, struct control_request *req)
@@ -475,7 +312,7 @@ static enum err load_first_site(struct process *p)
 	if (rep != NULL)
 		report_print(rep, stderr);
 	report_free(rep);
-	if (rc == ERR_OK && (rc = open_log(p, p->site, &why)) != ERR_OK)
+	if (rc == ERR_OK && (rc = reload_open_log(p, p->site, &why)) != ERR_OK)
 		fprintf(stderr, "pgseal: %s\n", why.text);
 	return rc;
 }
@@ -499,7 +336,7 @@ int process_run(const struct process_options *opts)
 	}
 	if ((rc = prepare(&p, &why)) == ERR_OK) {
 		log_start(&p);
-		notify("READY=1");
+		process_notify("READY=1");
 		loop_run(p.loop, no_end_of_turn, &p);
 	} else {
 		log_error(LOG_PROCESS, 0, "cannot start: %s", why.text);
