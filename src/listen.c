@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #include "pgseal/base/log.h"
+
+#define DEFER_ACCEPT_SEC 45
 
 static enum err add(struct listeners *l, int fd, bool local, struct errbuf *why)
 {
@@ -24,11 +28,11 @@ static enum err add(struct listeners *l, int fd, bool local, struct errbuf *why)
 	return ERR_OK;
 }
 
-static int open_address(const struct addrinfo *ai, int backlog)
+static int open_address(const struct addrinfo *ai, const struct settings *s)
 {
 	int fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	                ai->ai_protocol);
-	int on = 1, saved;
+	int on = 1, patience = DEFER_ACCEPT_SEC, saved;
 
 	if (fd < 0)
 		return -1;
@@ -36,7 +40,9 @@ static int open_address(const struct addrinfo *ai, int backlog)
 	/* "*" opens both families: each keeps to its own. */
 	if (ai->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, backlog) == 0)
+	if (s->tcp_defer_accept)
+		setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &patience, sizeof(patience));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, (int)s->listen_backlog) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -57,7 +63,7 @@ static enum err open_tcp(struct listeners *l, const char *host, const struct set
 	if ((gai = getaddrinfo(any ? NULL : host, port, &hints, &list)) != 0)
 		return err_set(why, ERR_IO, "listen_addr \"%s\": %s", host, gai_strerror(gai));
 	for (ai = list; ai != NULL && rc == ERR_OK; ai = ai->ai_next) {
-		if ((fd = open_address(ai, (int)s->listen_backlog)) >= 0) {
+		if ((fd = open_address(ai, s)) >= 0) {
 			rc = add(l, fd, false, why);
 			opened++;
 		} else if (!any || errno != EAFNOSUPPORT) {

@@ -32,6 +32,7 @@ const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0])
 #define FIELD_INT 'i'
 #define FIELD_OCTAL 'i'
 #define FIELD_DURATION 'i'
+#define FIELD_MILLIS 'i'
 #define FIELD_SIZE 'i'
 #define FIELD_ENUM 'i'
 #define FIELD_STRING 's'
@@ -144,6 +145,16 @@ static enum err parse_flag(const char *s, int64_t *out)
 	return rc;
 }
 
+static enum err parse_millis(const char *s, usec_t *out)
+{
+	int64_t n;
+
+	if (parse_int(s, 0, INT64_MAX / USEC_PER_MS, &n) != ERR_OK)
+		return parse_duration(s, out);
+	*out = n * USEC_PER_MS;
+	return ERR_OK;
+}
+
 /* What a type takes: the parser, and what to tell those who wrote something else. */
 static const struct {
 	enum err (*parse)(const char *s, int64_t *out);
@@ -153,6 +164,7 @@ static const struct {
 	[SETTING_INT] = { parse_whole, "a whole number" },
 	[SETTING_OCTAL] = { parse_octal, "an octal number such as 0700" },
 	[SETTING_DURATION] = { parse_duration, "a time such as 15, 1.5s, 100ms, 2h" },
+	[SETTING_MILLIS] = { parse_millis, "a time such as 12500 (milliseconds), 12.5s" },
 	[SETTING_SIZE] = { parse_size, "a size such as 65536, 64kB, 2MB" },
 };
 
@@ -334,7 +346,7 @@ const char *settings_text(const struct settings *s, const struct setting *row, c
 		print_choice(row->choices, number_of(s, row), out, size);
 	else if (row->type == SETTING_SIZE)
 		print_size(number_of(s, row), out, size);
-	else if (row->type == SETTING_DURATION)
+	else if (row->type == SETTING_DURATION || row->type == SETTING_MILLIS)
 		snprintf(out, size, "%s", duration_text(number_of(s, row)).s);
 	else if (row->type == SETTING_OCTAL)
 		snprintf(out, size, "%04" PRIo64, (uint64_t)number_of(s, row));

@@ -7,6 +7,7 @@
 
 #include "pgseal/base/bytes.h"
 #include "pgseal/core/pairs.h"
+#include "pgseal/core/tcp.h"
 #include "pgseal/loop/login.h"
 
 #define DATABASE_KEYWORDS_MAX 80
@@ -187,6 +188,16 @@ static void add_default(struct parse *ps, const char *key, const char *value)
 		add_keyword(ps, key, value);
 }
 
+static void add_tcp_defaults(struct parse *ps)
+{
+	const char *keyword;
+	char value[24];
+	size_t i;
+
+	for (i = 0; (keyword = tcp_keyword(i, ps->settings, value, sizeof(value))) != NULL; i++)
+		add_default(ps, keyword, value);
+}
+
 static void add_defaults(struct parse *ps)
 {
 	static const char *const modes[] = { "disable", "require", "verify-ca", "verify-full" };
@@ -199,6 +210,7 @@ static void add_defaults(struct parse *ps)
 	add_default(ps, "ssl_min_protocol_version",
 	            strstr(s->server_tls_protocols, "1.2") != NULL ||
 	            strcmp(s->server_tls_protocols, "secure") == 0 ? "TLSv1.2" : "TLSv1.3");
+	add_tcp_defaults(ps);
 	add_keyword(ps, "gssencmode", "disable");
 	ps->db->has_user = database_value(ps->db, "user") != NULL;
 	ps->db->has_dbname = database_value(ps->db, "dbname") != NULL;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/tcp.h"
 
 /* Most connections taken from one listener in a turn, so that nobody inside waits for a flood. */
 #define ACCEPT_BATCH 64
@@ -58,7 +58,7 @@ static void door_ready(void *arg, unsigned events)
 	struct gate_door *door = arg;
 	union peer_addr peer;
 	socklen_t len;
-	int fd, i, on = 1;
+	int fd, i;
 
 	(void)events;
 	for (i = 0; i < ACCEPT_BATCH && !door->gate->closed; i++) {
@@ -73,10 +73,8 @@ static void door_ready(void *arg, unsigned events)
 				out_of_descriptors(door, errno);
 			return;
 		}
-		if (!door->at.local) {
-			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-			setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-		}
+		if (!door->at.local)
+			tcp_furnish(fd, &door->gate->site->settings);
 		visitor_accept(door->gate, fd, &peer, door->at.local);
 	}
 }

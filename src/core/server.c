@@ -10,6 +10,7 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
+#include "pgseal/core/tcp.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 
@@ -111,6 +112,7 @@ struct server *server_create(struct pool *pool, struct dial *d)
 
 	if (srv == NULL)
 		return NULL;
+	tcp_set_buffers(PQsocket(d->conn), &w->site->settings);
 	stream_init(&srv->stream, PQsocket(d->conn));
 	tracker_init(&srv->tracker);
 	srv->letter.deliver = arrive;

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/appname.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
@@ -145,12 +147,22 @@ void session_tell(struct session *s, char type, const char *severity, const char
 	buf_free(&out);
 }
 
+static struct appname named(const struct session *s, const char *name)
+{
+	char host[INET6_ADDRSTRLEN];
+	int port;
+
+	peer_text(s->peer, host, sizeof(host), &port);
+	return appname_with_host(name, host, port);
+}
+
 /* What the client asked for in its StartupMessage, over what servers of the route report. */
 static enum err overlay_startup(struct session *s)
 {
 	const struct settings *settings = &s->worker->site->settings;
 	struct params_table *t = s->worker->params;
 	struct params *base = s->wanted;
+	const char *name = NULL;
 	enum err rc = ERR_OK;
 	size_t i;
 
@@ -158,10 +170,15 @@ static enum err overlay_startup(struct session *s)
 	for (i = 0; rc == ERR_OK && i < s->startup->param_count; i++) {
 		const struct startup_param *p = &s->startup->params[i];
 
-		if (!site_list_has(settings->ignore_startup_parameters, p->name) &&
-		    !params_read_only(p->name))
-			rc = params_put(t, &s->wanted, p->name, p->value, false);
+		if (site_list_has(settings->ignore_startup_parameters, p->name) ||
+		    params_read_only(p->name))
+			continue;
+		rc = params_put(t, &s->wanted, p->name, p->value, false);
+		if (strcasecmp(p->name, "application_name") == 0)
+			name = p->value;
 	}
+	if (rc == ERR_OK && settings->application_name_add_host)
+		rc = params_put(t, &s->wanted, "application_name", named(s, name).s, false);
 	s->unproven = s->wanted != base;
 	params_release(t, base);
 	return rc;

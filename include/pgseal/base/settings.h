@@ -74,6 +74,15 @@ struct settings {
 	int64_t max_packet_size;
 	char *ignore_startup_parameters;
 	char *track_extra_parameters;
+	bool application_name_add_host;
+	/* TCP */
+	bool tcp_keepalive;
+	usec_t tcp_keepidle;
+	usec_t tcp_keepintvl;
+	int64_t tcp_keepcnt;
+	usec_t tcp_user_timeout;
+	int64_t tcp_socket_buffer;
+	bool tcp_defer_accept;
 	bool cancel_require_tls;
 	/* TLS, clients */
 	int64_t client_tls_sslmode;
@@ -98,6 +107,7 @@ enum setting_type {
 	SETTING_INT,
 	SETTING_OCTAL,
 	SETTING_DURATION,
+	SETTING_MILLIS, /* a duration, in milliseconds where no unit is given */
 	SETTING_SIZE,
 	SETTING_STRING,
 	SETTING_ENUM, /* value is the index in `choices` */

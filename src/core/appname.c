@@ -1,0 +1,29 @@
+#include "pgseal/core/appname.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Does a character of UTF-8 go on with this byte? */
+static int goes_on(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+struct appname appname_with_host(const char *name, const char *host, int port)
+{
+	const char *form = strchr(host, ':') != NULL ? " - [%s]:%d" : " - %s:%d";
+	char where[APPNAME_BYTES];
+	struct appname out;
+	size_t room, n;
+
+	if (name == NULL || name[0] == '\0')
+		name = "app";
+	snprintf(where, sizeof(where), form, host, port);
+	room = APPNAME_BYTES - strlen(where);
+	n = strlen(name);
+	if (n > room)
+		for (n = room; n > 0 && goes_on(name[n]); n--)
+			;
+	snprintf(out.s, sizeof(out.s), "%.*s%s", (int)n, name, where);
+	return out;
+}
