@@ -63,6 +63,12 @@ bool pool_resting(const struct pool *p)
 	return p->retry_pause > 0 && now_of(p) < p->failed_at + p->retry_pause;
 }
 
+/* Memory ran out: nothing else will come that makes those who wait be thought of. */
+static void seek_later(struct pool *p)
+{
+	timer_set_once(p->retry_timer, POOL_RETRY_FIRST_US);
+}
+
 /* One more login, as long as there are fewer servers than that. False: no permit, or no memory. */
 static bool open_one(struct pool *p, int64_t up_to)
 {
@@ -73,6 +79,7 @@ static bool open_one(struct pool *p, int64_t up_to)
 		return false;
 	if ((d = dial_create(p->worker, p->route, p->db)) == NULL) {
 		pool_permit_back(p->worker, &permit, 0);
+		seek_later(p);
 		return false;
 	}
 	d->permit = permit;
@@ -208,6 +215,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		log_error(LOG_POOL, 0, "login lost: out of memory");
 		pool_permit_back(p->worker, &d->permit, 0);
 		pool_wake_others(p);
+		seek_later(p);
 		return;
 	}
 	if (p->worker->site->settings.log_connections)
