@@ -240,6 +240,8 @@ void session_greet(struct session *s)
 	if (rc == ERR_OK && (rc = write_greeting(s, &out)) == ERR_OK)
 		stream_write(&s->stream, out.at, out.len);
 	buf_free(&out);
+	/* It waits for nothing any more: closing must not look for it in the queue. */
+	session_set_state(s, SESSION_IDLE);
 	if (rc != ERR_OK) {
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 		return;
@@ -247,7 +249,6 @@ void session_greet(struct session *s)
 	startup_drop(s);
 	if (s->tally != NULL)
 		s->tally->logins++;
-	session_set_state(s, SESSION_IDLE);
 	if (s->pool != NULL)
 		relay_resume(s);
 }

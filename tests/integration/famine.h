@@ -10,6 +10,7 @@ struct famine {
 	_Atomic long live;        /* of them not freed yet */
 	_Atomic long from, until; /* those numbers fail; from 0: none */
 	_Atomic long failed;
+	_Atomic int own; /* only those count that pgseal itself asks for, not its libraries */
 };
 
 #endif
