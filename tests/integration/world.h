@@ -1,0 +1,17 @@
+/* Worlds of their own for a pgseal: what it sees of files, networks and time. Each goes with the
+ * processes in it; nothing is left behind. */
+#ifndef PGSEAL_TESTS_WORLD_H
+#define PGSEAL_TESTS_WORLD_H
+
+#include "tests/integration/rig.h"
+
+/* Skips the test where namespaces are not allowed; as root they mostly are. */
+void world_require(void);
+
+/* For rig_before_exec: this process sees other mounts than all others from now on. False: it may not. */
+bool world_own_mounts(void);
+
+/* The path as a process in a world of its own sees it. */
+struct rig_text world_path(pid_t pid, const char *path);
+
+#endif
