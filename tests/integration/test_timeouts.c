@@ -365,6 +365,7 @@ Test(timeouts, transaction_timeout_ends_a_batch_that_is_left_open)
 {
 	struct script script = { 0 };
 	struct frames f;
+	PGconn *next;
 
 	start("t_batch", "transaction_timeout = 500ms\nidle_transaction_timeout = 100ms\n",
 	      "pool_size=1", "");
@@ -377,7 +378,9 @@ Test(timeouts, transaction_timeout_ends_a_batch_that_is_left_open)
 	cr_assert_str_eq(frames_until(&f, 'E', 1).s, "12CE");
 	cr_assert_str_eq(f.sqlstate, "25P04");
 	assert_all_at_rest();
-	cr_assert_str_eq(rig_query(join(), "SELECT to_regclass('half') IS NULL").s, "t");
+	next = join();
+	cr_assert_str_eq(rig_query(next, "SELECT to_regclass('half') IS NULL").s, "t");
+	PQfinish(next);
 	frames_drop(&f);
 	rig_stop(rig);
 }
@@ -555,6 +558,7 @@ Test(timeouts, client_idle_timeout_of_a_role_and_by_reload)
 	rig_exec(free_one, "SELECT 1");
 	reload("client_idle_timeout = 300ms\n", "", "");
 	assert_ended(free_one, "57P05");
+	PQfinish(free_one);
 	free_one = join_as("bob");
 	reload("", "", "");
 	pass(1000);
