@@ -26,8 +26,7 @@ static struct route_mark *mark_of(const struct pool *p)
 static void wait_due(void *arg);
 static void sweep_due(void *arg);
 
-/* What the site in force says about this role on this database. Without memory the limits stay. */
-static enum err come_to_terms(struct pool *p)
+enum err pool_come_to_terms(struct pool *p)
 {
 	const struct site *site = p->worker->site;
 
@@ -43,7 +42,7 @@ static bool pool_furnish(struct pool *p)
 	if (timer_create_in(w->loop, wait_due, p, &p->wait_timer) != ERR_OK ||
 	    timer_create_in(w->loop, pool_retry_due, p, &p->retry_timer) != ERR_OK ||
 	    timer_create_in(w->loop, sweep_due, p, &p->sweep_timer) != ERR_OK ||
-	    come_to_terms(p) != ERR_OK)
+	    pool_come_to_terms(p) != ERR_OK)
 		return false;
 	HASH_ADD_PTR(w->pools, route, p);
 	return HASH_HAS(p);
@@ -312,8 +311,7 @@ static bool worn_out(const struct pool *p, const struct server *srv)
 	       (life > 0 ? now_of(p) - srv->born >= life : srv->used);
 }
 
-/* Arm the sweep for the first idle server to reach a limit. */
-static void plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay))
+void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay))
 {
 	usec_t idle = p->worker->site->settings.server_idle_timeout, life = p->db->server_lifetime;
 	usec_t now = now_of(p), next = 0, due;
@@ -343,7 +341,7 @@ static void sweep_due(void *arg)
 		else if (idle > 0 && now_of(p) - srv->since >= idle && !pool_keeps(p))
 			server_close(srv, "server_idle_timeout");
 	}
-	plan_sweep(p, timer_set);
+	pool_plan_sweep(p, timer_set);
 	pool_seek(p); /* there may be room for the minimum again */
 }
 
@@ -422,7 +420,7 @@ void pool_release(struct pool *p, struct server *srv)
 		return;
 	deal(p);
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
-		plan_sweep(p, timer_set_once);
+		pool_plan_sweep(p, timer_set_once);
 	tour_revisit(p->worker);
 }
 
@@ -440,81 +438,4 @@ void pool_server_gone(struct pool *p)
 	pool_wake_others(p);
 	pool_seek(p);
 	tour_revisit(p->worker);
-}
-
-/* ---- orders ---- */
-
-/* One whose session does nothing and must not keep it. */
-static struct server *first_hasty(struct pool *p)
-{
-	struct server *srv;
-
-	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
-		if (server_hurries(srv) && relay_between(srv->session))
-			return srv;
-	return NULL;
-}
-
-static void end_hasty(struct pool *p)
-{
-	struct server *srv;
-
-	/* Each that ends may take others with it: look from the start. */
-	while ((srv = first_hasty(p)) != NULL)
-		session_close(srv->session, CLOSE_REPLACED, NULL);
-}
-
-static void stale_all(struct pool *p, const char *why)
-{
-	struct server *srv, *next;
-	int state;
-
-	for (state = 0; state < SERVER_CLOSING; state++)
-		for (srv = TAILQ_FIRST(&p->servers[state]); srv != NULL; srv = next) {
-			next = TAILQ_NEXT(srv, link);
-			server_wear_out(srv, why);
-			if (state == SERVER_IDLE)
-				server_close(srv, why);
-		}
-	end_hasty(p);
-}
-
-void pool_follow(struct pool *p, struct database *db)
-{
-	if (!database_same_login(p->db, db)) {
-		stale_all(p, "configuration changed");
-		p->retry_pause = 0;
-		p->permanent = false;
-	}
-	database_hold(db);
-	database_release(p->db);
-	p->db = db;
-	if (come_to_terms(p) != ERR_OK)
-		log_error(LOG_POOL, 0, "limits not changed: reason=\"out of memory\"");
-	end_hasty(p);
-	timer_set(p->wait_timer, 0); /* it is armed for the old limit, if at all */
-	plan_sweep(p, timer_set);
-	pool_look_again(p);
-}
-
-void pool_reconnect(struct pool *p, const char *why)
-{
-	route_renew(p->route, now_of(p));
-	stale_all(p, why);
-	pool_seek(p);
-}
-
-void pool_pause(struct pool *p, bool paused)
-{
-	p->paused = paused;
-	if (paused)
-		pool_starve(p, NULL);
-	else
-		pool_look_again(p);
-}
-
-bool pool_drained(const struct pool *p)
-{
-	return p->server_count[SERVER_ACTIVE] == 0 && p->server_count[SERVER_CLEANING] == 0 &&
-	       p->server_count[SERVER_CANCELED] == 0;
 }

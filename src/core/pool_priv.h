@@ -1,5 +1,5 @@
-/* The three parts of a pool: lending (pool.c), what it may have (pool_limits.c) and logging in
- * (pool_login.c). */
+/* The parts of a pool: lending (pool.c), what it may have (pool_limits.c), logging in (pool_login.c) and
+ * what is ordered from outside (pool_orders.c). */
 #ifndef PGSEAL_CORE_POOL_PRIV_H
 #define PGSEAL_CORE_POOL_PRIV_H
 
@@ -28,6 +28,10 @@ void pool_unthrottle(struct pool *p, struct session *s);
 
 /* ---- pool.c ---- */
 
+/* What the site in force says about this role on this database. Without memory the limits stay. */
+enum err pool_come_to_terms(struct pool *p) MUST_CHECK;
+/* Arm the sweep for the first idle server to reach a limit. */
+void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay));
 /* Into the queue, to its place by age. Its state says so already. */
 void pool_enqueue(struct pool *p, struct session *s);
 
