@@ -9,6 +9,7 @@
 #include "files_priv.h"
 #include "pgseal/base/bytes.h"
 #include "refusal_priv.h"
+#include "share_priv.h"
 
 #define CHAIN_DEPTH_MAX 10
 #define CHAIN_BYTES_MAX (64 << 10)
@@ -78,8 +79,10 @@ static SSL_CTX *create(void)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-	if (ctx == NULL)
+	if (ctx == NULL || !share_certificates(ctx)) {
+		SSL_CTX_free(ctx);
 		return NULL;
+	}
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
 	                                 SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_num_tickets(ctx, 0);

@@ -275,6 +275,38 @@ Test(context, an_intermediate_that_the_client_sends_is_used)
 	SSL_CTX_free(ctx);
 }
 
+Test(context, connections_with_the_same_certificates_share_them)
+{
+	SSL_CTX *ctx = build();
+	struct pki_cert *middle = pki_ca("Intermediate", ca);
+	struct pki_cert *alice = pki_client(middle, "alice"), *bob = pki_client(middle, "bob");
+	struct pair *p[] = {
+		shake(ctx, &(struct client_options){ .cert = alice, .extra = middle }),
+		shake(ctx, &(struct client_options){ .cert = bob, .extra = middle }),
+		shake(ctx, &(struct client_options){ .cert = alice, .extra = middle }),
+	};
+	X509 *got[CASES(p)], *between[CASES(p)];
+
+	for (size_t i = 0; i < CASES(p); i++) {
+		cr_assert(p[i]->finished);
+		got[i] = SSL_get0_peer_certificate(p[i]->server);
+		between[i] = sk_X509_value(SSL_get_peer_cert_chain(p[i]->server), 0);
+		cr_assert_eq(X509_cmp(got[i], i == 1 ? bob->x509 : alice->x509), 0);
+		cr_assert_eq(X509_cmp(between[i], middle->x509), 0);
+	}
+	cr_assert_eq(got[0], got[2]);
+	cr_assert_neq(got[0], got[1]);
+	cr_assert_eq(between[0], between[1]);
+	end(p[0]); /* what the others have stays */
+	cr_assert_eq(X509_cmp(got[2], alice->x509), 0);
+	end(p[1]);
+	end(p[2]);
+	pki_free(alice);
+	pki_free(bob);
+	pki_free(middle);
+	SSL_CTX_free(ctx);
+}
+
 Test(context, a_leaf_is_no_ca)
 {
 	SSL_CTX *ctx = build();
