@@ -76,6 +76,7 @@ static void session_arrive(struct letter *letter, void *owner)
 	worker_enlist(w, s);
 	if ((s->tally = tally_of(&w->tallies, s->identity)) != NULL)
 		s->tally->sessions++;
+	ebb_note(&w->ebb, atomic_load(&w->load));
 	if (stream_start(&s->stream, w->io, ops, s) != ERR_OK) {
 		session_close(s, CLOSE_NO_MEMORY, NULL);
 		return;

@@ -129,6 +129,35 @@ static void close_doors(struct gate *g)
 		visitor_gone(v);
 }
 
+static void release_discard(struct letter *letter)
+{
+	free(letter);
+}
+
+static void release_arrive(struct letter *letter, void *owner)
+{
+	(void)owner;
+	ebb_release();
+	release_discard(letter);
+}
+
+void gate_post_release(struct gate *g)
+{
+	struct letter *letter = calloc(1, sizeof(*letter));
+
+	if (letter == NULL)
+		return;
+	letter->deliver = release_arrive;
+	letter->discard = release_discard;
+	mailbox_post(g->mailbox, letter);
+}
+
+static void visitors_gone(void *arg)
+{
+	(void)arg;
+	ebb_release();
+}
+
 /* The orders that end a gate are part of it: they need no memory, and each is posted once. */
 static void order_discard(struct letter *letter)
 {
@@ -190,6 +219,7 @@ static void end_of_turn(void *arg)
 	while ((v = TAILQ_FIRST(&g->gone)) != NULL) {
 		TAILQ_REMOVE(&g->gone, v, link);
 		visitor_free(v);
+		ebb_note(&g->ebb, (long)(g->visitor_count + g->lingering_count));
 	}
 }
 
@@ -250,6 +280,8 @@ static enum err gate_furnish(struct gate *g, const struct listener *at, size_t c
 	if ((rc = timer_create_in(g->loop, visitor_deadline_due, g, &g->deadline)) == ERR_OK &&
 	    (rc = timer_create_in(g->loop, visitor_linger_due, g, &g->linger)) == ERR_OK &&
 	    (rc = timer_create_in(g->loop, accept_again, g, &g->accept_rest)) == ERR_OK)
+		rc = ebb_init(&g->ebb, g->loop, visitors_gone, g);
+	if (rc == ERR_OK)
 		rc = open_doors(g, at, count);
 	return rc;
 }
@@ -290,6 +322,7 @@ void gate_free(struct gate *g)
 	free(g->doors);
 	timer_free(g->deadline);
 	timer_free(g->linger);
+	ebb_fini(&g->ebb);
 	timer_free(g->accept_rest);
 	resolver_free(g->resolver);
 	io_free(g->io);

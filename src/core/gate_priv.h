@@ -7,6 +7,7 @@
 
 #include "pgseal/core/gate.h"
 #include "pgseal/core/session.h"
+#include "pgseal/loop/ebb.h"
 #include "pgseal/loop/resolve.h"
 
 /* Requests for encryption that one connection may make before it must come to the point. */
@@ -60,6 +61,7 @@ struct gate {
 	size_t lingering_count;
 	struct timer *deadline;   /* of the oldest visitor */
 	struct timer *linger;     /* of the oldest lingering one */
+	struct ebb ebb;           /* of those not let in */
 	struct timer *accept_rest; /* accepting again after descriptors ran out */
 	struct gate_door *doors;
 	size_t door_count;

@@ -421,6 +421,7 @@ void visitor_accept(struct gate *g, int fd, const union peer_addr *peer, bool lo
 		visitor_drop(v, REFUSAL_NO_MEMORY, "out of memory");
 		return;
 	}
+	ebb_note(&g->ebb, (long)(g->visitor_count + g->lingering_count));
 	timer_set_once(g->deadline, g->site->settings.client_login_timeout);
 }
 

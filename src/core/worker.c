@@ -9,6 +9,7 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/deadlines.h"
+#include "pgseal/core/gate.h"
 #include "pgseal/core/relay.h"
 
 /* ---- sessions ---- */
@@ -343,6 +344,15 @@ static void stats_due(void *arg)
 	timer_set(w->stats_timer, w->site->settings.stats_period);
 }
 
+/* Its gates have the time for it. */
+static void sessions_gone(void *arg)
+{
+	struct worker *w = arg;
+
+	if (w->crew->gate_count > 0)
+		gate_post_release(w->crew->gates[0]);
+}
+
 /* ---- the thread ---- */
 
 static void end_of_turn(void *arg)
@@ -367,8 +377,10 @@ static void end_of_turn(void *arg)
 			pool_drop_unused(p);
 		}
 	}
-	if (any)
+	if (any) {
+		ebb_note(&w->ebb, atomic_load(&w->load));
 		worker_check_end(w);
+	}
 }
 
 static void *worker_main(void *arg)
@@ -408,6 +420,8 @@ static enum err worker_furnish(struct worker *w)
 	    (rc = timer_create_in(w->loop, leave_due, w, &w->leave_timer)) == ERR_OK &&
 	    (rc = timer_create_in(w->loop, deadlines_due, w, &w->deadline_timer)) == ERR_OK)
 		rc = timer_create_in(w->loop, stats_due, w, &w->stats_timer);
+	if (rc == ERR_OK)
+		rc = ebb_init(&w->ebb, w->loop, sessions_gone, w);
 	return rc;
 }
 
@@ -459,6 +473,7 @@ void worker_free(struct worker *w)
 	timer_free(w->leave_timer);
 	timer_free(w->stats_timer);
 	timer_free(w->deadline_timer);
+	ebb_fini(&w->ebb);
 	params_table_free(w->params);
 	tally_free(&w->tallies);
 	io_free(w->io);

@@ -10,6 +10,7 @@
 #include "pgseal/core/site.h"
 #include "pgseal/core/tally.h"
 #include "pgseal/core/tour.h"
+#include "pgseal/loop/ebb.h"
 
 /* How long what a vanished client had asked may still run before it is cancelled. */
 #define WORKER_LEAVE_GRACE_US (2 * USEC_PER_SEC)
@@ -34,6 +35,7 @@ struct worker {
 	struct timer *stats_timer;
 	struct timer *deadline_timer;   /* see deadlines.h */
 	usec_t deadline_at;             /* when it is due; 0: not armed */
+	struct ebb ebb;                 /* of sessions */
 	uint64_t next_id;
 	uint32_t next_key;
 	atomic_int load;                /* sessions: the gates pick the least */
