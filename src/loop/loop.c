@@ -41,9 +41,11 @@ struct timer {
 
 enum err loop_create(struct loop **out)
 {
-	struct event_config *cfg = event_config_new();
 	struct loop *loop = calloc(1, sizeof(*loop));
+	struct event_config *cfg;
 
+	slots_install();
+	cfg = event_config_new();
 	if (cfg != NULL && loop != NULL) {
 		/* Each loop belongs to one thread and is woken by mailboxes alone. */
 		event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);

@@ -8,4 +8,7 @@
 /* For the resolver, libevent's other user on this floor. */
 struct event_base *loop_base(struct loop *loop);
 
+/* libevent takes its memory from slots.c from now on. Before anything else of it is used. */
+void slots_install(void);
+
 #endif
