@@ -7,6 +7,9 @@
 
 #include <event2/event_struct.h>
 
+#include "pgseal/base/bytes.h"
+#include "pgseal/base/log.h"
+
 /* Mailboxes and signals live as long as the loop; it frees their events. */
 struct fixture {
 	SLIST_ENTRY(fixture) link;
@@ -39,6 +42,13 @@ struct timer {
 	struct event event;
 };
 
+/* libevent's own words, which it would print to stderr. */
+static void say(int severity, const char *text)
+{
+	log_line(severity >= EVENT_LOG_WARN ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, LOG_PROCESS, 0,
+	         "libevent: %s", quote_str(text).s);
+}
+
 enum err loop_create(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -58,6 +68,7 @@ enum err loop_create(struct loop **out)
 		return ERR_NO_MEMORY;
 	}
 	SLIST_INIT(&loop->fixtures);
+	event_set_log_callback(say);
 	*out = loop;
 	return ERR_OK;
 }

@@ -4,22 +4,116 @@
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
 
 #include <event2/dns.h>
 
 #include "loop_priv.h"
 
-struct resolver {
+/* evdns waits for five seconds, and gives a login three times that: longer than a login may take. The
+ * options of resolv.conf win. */
+#define TIMEOUT_S "1"
+#define ATTEMPTS "3"
+
+static const char *const files[] = { "/etc/resolv.conf", "/etc/hosts" };
+#define FILES (sizeof(files) / sizeof(files[0]))
+
+/* The two files as they were at one time. evdns reads them once only. */
+struct book {
+	SLIST_ENTRY(book) link;
 	struct evdns_base *dns;
+	struct stat read[FILES];
+	size_t asked; /* questions without an answer yet */
+};
+
+struct resolver {
+	struct loop *loop;
+	struct book *current;
+	SLIST_HEAD(, book) old; /* answers are still owed from these */
 };
 
 struct resolve {
 	void (*done)(void *arg, const struct resolved *result); /* NULL: nobody wants it any more */
 	void *arg;
+	struct book *book;
 	struct evdns_getaddrinfo_request *request;
 	bool starting; /* inside resolve_start: evdns answers from hosts without leaving the call */
 	bool finished;
 };
+
+/* ---- books ---- */
+
+static void book_free(struct book *b)
+{
+	if (b->dns != NULL)
+		evdns_base_free(b->dns, 0);
+	free(b);
+}
+
+static void look_at_files(struct stat seen[FILES])
+{
+	memset(seen, 0, FILES * sizeof(seen[0]));
+	for (size_t i = 0; i < FILES; i++)
+		if (stat(files[i], &seen[i]) != 0)
+			seen[i].st_ino = 0;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* NULL: out of memory. */
+static struct book *book_read(struct loop *loop)
+{
+	struct book *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	look_at_files(b->read);
+	/* An idle resolver must not keep descriptors busy: no inactive timeouts, no search for servers. */
+	b->dns = evdns_base_new(loop_base(loop), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (b->dns == NULL || evdns_base_set_option(b->dns, "timeout:", TIMEOUT_S) != 0 ||
+	    evdns_base_set_option(b->dns, "attempts:", ATTEMPTS) != 0) {
+		book_free(b);
+		return NULL;
+	}
+	if (evdns_base_resolv_conf_parse(b->dns, DNS_OPTIONS_ALL, files[0]) != 0)
+		evdns_base_load_hosts(b->dns, files[1]);
+	return b;
+}
+
+static void free_old(struct resolver *r, bool all)
+{
+	struct book *b, *next;
+
+	for (b = SLIST_FIRST(&r->old); b != NULL; b = next) {
+		next = SLIST_NEXT(b, link);
+		if (b->asked > 0 && !all)
+			continue;
+		SLIST_REMOVE(&r->old, b, book, link);
+		book_free(b);
+	}
+}
+
+/* Files that changed are read anew, as the C library does. Without memory the old book stays. */
+static void refresh(struct resolver *r)
+{
+	struct stat now[FILES];
+	struct book *b;
+	bool same = true;
+
+	free_old(r, false);
+	look_at_files(now);
+	for (size_t i = 0; i < FILES; i++)
+		same = same && same_file(&now[i], &r->current->read[i]);
+	if (same || (b = book_read(r->loop)) == NULL)
+		return;
+	SLIST_INSERT_HEAD(&r->old, r->current, link);
+	r->current = b;
+}
 
 enum err resolver_create(struct loop *loop, struct resolver **out)
 {
@@ -27,14 +121,12 @@ enum err resolver_create(struct loop *loop, struct resolver **out)
 
 	if (r == NULL)
 		return ERR_NO_MEMORY;
-	/* An idle resolver must not keep descriptors busy: no inactive timeouts, no search for servers. */
-	r->dns = evdns_base_new(loop_base(loop), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (r->dns == NULL) {
+	r->loop = loop;
+	SLIST_INIT(&r->old);
+	if ((r->current = book_read(loop)) == NULL) {
 		free(r);
 		return ERR_NO_MEMORY;
 	}
-	if (evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
-		evdns_base_load_hosts(r->dns, "/etc/hosts");
 	*out = r;
 	return ERR_OK;
 }
@@ -43,9 +135,12 @@ void resolver_free(struct resolver *r)
 {
 	if (r == NULL)
 		return;
-	evdns_base_free(r->dns, 0);
+	free_old(r, true);
+	book_free(r->current);
 	free(r);
 }
+
+/* ---- questions ---- */
 
 bool resolve_is_literal(const char *host)
 {
@@ -80,6 +175,7 @@ static void answered(int rc, struct evutil_addrinfo *list, void *arg)
 	}
 	if (list != NULL)
 		evutil_freeaddrinfo(list);
+	q->book->asked--;
 	if (!q->starting)
 		free(q);
 }
@@ -96,7 +192,10 @@ enum err resolve_start(struct resolver *r, const char *host,
 	q->done = done;
 	q->arg = arg;
 	q->starting = true;
-	q->request = evdns_getaddrinfo(r->dns, host, NULL, &hints, answered, q);
+	refresh(r);
+	q->book = r->current;
+	q->book->asked++;
+	q->request = evdns_getaddrinfo(q->book->dns, host, NULL, &hints, answered, q);
 	q->starting = false;
 	if (q->finished)
 		free(q);

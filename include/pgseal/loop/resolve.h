@@ -1,4 +1,5 @@
-/* Host names to addresses, without blocking: libevent's evdns, which reads resolv.conf and hosts. */
+/* Host names to addresses, without blocking: libevent's evdns. resolv.conf and hosts are read anew when
+ * they have changed. */
 #ifndef PGSEAL_LOOP_RESOLVE_H
 #define PGSEAL_LOOP_RESOLVE_H
 
