@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,13 +41,17 @@ static void run(const char *cmd)
 	cr_assert(system(cmd) == 0, "%s", cmd);
 }
 
-static void hold_namespace(int ready)
+/* Until nobody holds the other end of the pipe: the test is over, or dead. Connections on a wire that is
+ * cut would keep namespace and wire for minutes, so the wire is taken down; both ends go with one. */
+static void hold_namespace(int ready, int held)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWNET) == 0 && write(ready, "r", 1) == 1)
-		for (;;)
-			pause();
-	_exit(1);
+	char byte;
+
+	if (unshare(CLONE_NEWNET) != 0 || write(ready, "r", 1) != 1)
+		_exit(1);
+	while (read(held, &byte, 1) < 0 && errno == EINTR)
+		;
+	_exit(system("ip link del wire") == 0 ? 0 : 1);
 }
 
 static int open_namespace(pid_t pid)
@@ -71,15 +73,19 @@ static struct rig_text address_of(int which)
 void remote_open(struct remote *r)
 {
 	struct rig_text wire = rig_printf("pgs%d", (int)getpid());
-	int ready[2];
+	int ready[2], held[2];
 	char byte;
 
-	cr_assert(pipe2(ready, O_CLOEXEC) == 0);
+	cr_assert(pipe2(ready, O_CLOEXEC) == 0 && pipe2(held, O_CLOEXEC) == 0);
 	r->pid = fork();
 	cr_assert(r->pid >= 0);
-	if (r->pid == 0)
-		hold_namespace(ready[1]);
+	if (r->pid == 0) {
+		close(held[1]);
+		hold_namespace(ready[1], held[0]);
+	}
 	close(ready[1]);
+	close(held[0]);
+	r->hold = held[1];
 	cr_assert(read(ready[0], &byte, 1) == 1, "no network namespace");
 	close(ready[0]);
 	r->here = open_namespace(getpid());
@@ -112,7 +118,7 @@ void remote_cut(struct remote *r)
 
 void remote_close(struct remote *r)
 {
-	kill(r->pid, SIGKILL);
+	close(r->hold);
 	waitpid(r->pid, NULL, 0);
 	close(r->here);
 	close(r->there);

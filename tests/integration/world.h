@@ -14,7 +14,8 @@ bool world_own_mounts(void);
 /* A machine on a wire of its own: sockets made between enter and leave are there, and go on working
  * behind it. It is gone with the test. */
 struct remote {
-	pid_t pid;   /* holds the namespace */
+	pid_t pid; /* holds the namespace while somebody holds this pipe */
+	int hold;
 	int there, here;
 	char address[32]; /* ours, as seen from there */
 };
