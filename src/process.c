@@ -20,6 +20,7 @@
 #include "pgseal/core/gate.h"
 #include "pgseal/core/route.h"
 #include "pgseal/core/site.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "privileges.h"
 
@@ -183,6 +184,8 @@ static enum err make_crew(struct process *p)
 	    (rc = routes_create(workers, &c->routes)) != ERR_OK ||
 	    (rc = quotas_create(workers, &c->quotas)) != ERR_OK)
 		return rc;
+	if ((c->troubles = troubles_create()) == NULL)
+		return ERR_NO_MEMORY;
 	for (; rc == ERR_OK && c->worker_count < workers; c->worker_count += rc == ERR_OK)
 		rc = worker_create(c, c->worker_count, p->site, &c->workers[c->worker_count]);
 	for (; rc == ERR_OK && c->gate_count < gates; c->gate_count += rc == ERR_OK)
@@ -231,6 +234,7 @@ static void end_crew(struct process *p)
 	mailbox_free(c->control);
 	routes_free(c->routes);
 	quotas_free(c->quotas);
+	troubles_free(c->troubles);
 }
 
 /* ---- from start to end ---- */

@@ -4,6 +4,7 @@
 #include "pgseal/base/log.h"
 #include "pgseal/base/report.h"
 #include "pgseal/core/gate.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "process_priv.h"
 
@@ -111,6 +112,21 @@ static void append_findings(struct buf *text, const struct report *rep)
 	}
 }
 
+/* For SHOW TLS and SHOW ERRORS: which files it was, or that there is none any more. */
+static void note_files(const struct process *p, const struct report *rep, enum err rc)
+{
+	const char *setting, *path;
+	int is_error;
+	size_t i;
+
+	if (rc == ERR_OK)
+		troubles_settle(p->crew.troubles, TROUBLE_FILE);
+	for (i = 0; rc != ERR_OK && i < report_lines(rep); i++)
+		if (report_file(rep, i, &setting, &path))
+			troubles_note(p->crew.troubles, TROUBLE_FILE, setting, path, NULL,
+			              report_line(rep, i, &is_error));
+}
+
 /* For the log on the way. */
 enum err reload_site(struct process *p, struct buf *text)
 {
@@ -122,6 +138,7 @@ enum err reload_site(struct process *p, struct buf *text)
 	if (rep != NULL) {
 		rc = reload(p, rep);
 		log_report(rep);
+		note_files(p, rep, rc);
 	}
 	standing_reloaded(&p->standing, rc != ERR_OK);
 	if (rc == ERR_OK)

@@ -266,7 +266,7 @@ static void write_certificates(struct exposition *e, const struct tls_files *fil
 			{ NULL, NULL },
 		};
 
-		if (!is_repeated(files, i))
+		if (file->not_after != 0 && !is_repeated(files, i))
 			exposition_number(e, &family, labels, file->not_after);
 	}
 }

@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 #include <time.h>
 
+#include "pgseal/core/troubles.h"
 #include "request_priv.h"
 
 #ifdef HAVE_CONFIG_H
@@ -164,7 +166,8 @@ const struct view view_config = VIEW(config_columns, NULL, config_home);
 #define FILE_TIME(field)                                                               \
 	static void get_file_##field(struct cell *out, const struct row *row)          \
 	{                                                                              \
-		cell_time(out, row->file->field);                                      \
+		if (row->file->field != 0)                                             \
+			cell_time(out, row->file->field);                              \
 	}
 FILE_TEXT(setting)
 FILE_TEXT(path)
@@ -176,11 +179,10 @@ FILE_TIME(not_before)
 FILE_TIME(not_after)
 FILE_TIME(loaded_at)
 
-/* A file that could not be loaded never comes into force: the reload tells, and the log. */
+/* Of the last reload, which was refused for it. */
 static void get_file_last_error(struct cell *out, const struct row *row)
 {
-	(void)row;
-	out->text = "";
+	out->text = row->value;
 }
 
 static const struct column tls_columns[] = {
@@ -196,12 +198,80 @@ static const struct column tls_columns[] = {
 	{ "last_error", TYPE_TEXT, get_file_last_error },
 };
 
+static const char *trouble_of(const struct tls_file *file, const struct trouble *at, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (at[i].side == TROUBLE_FILE && !at[i].over &&
+		    strcmp(at[i].class, file->setting) == 0 && strcmp(at[i].host, file->path) == 0)
+			return at[i].message;
+	}
+	return "";
+}
+
 static void tls_home(struct request *rq, struct worker *w)
 {
 	const struct tls_files *files = &w->site->tls_files;
+	struct trouble troubles[TROUBLES_MAX];
+	size_t count = troubles_list(w->crew->troubles, troubles);
 
-	for (size_t i = 0; i < files->count; i++)
-		view_row(rq, &(struct row){ .file = &files->at[i] });
+	for (size_t i = 0; i < files->count; i++) {
+		const struct tls_file *file = &files->at[i];
+
+		view_row(rq, &(struct row){ .file = file,
+		                            .value = trouble_of(file, troubles, count) });
+	}
 }
 
 const struct view view_tls = VIEW(tls_columns, NULL, tls_home);
+
+/* --- ERRORS --- */
+
+static void get_side(struct cell *out, const struct row *row)
+{
+	static const char *const words[] = {
+		[TROUBLE_CLIENT] = "client", [TROUBLE_SERVER] = "server", [TROUBLE_FILE] = "file",
+	};
+
+	out->text = words[row->trouble->side];
+}
+
+#define TROUBLE_TEXT(field)                                                            \
+	static void get_trouble_##field(struct cell *out, const struct row *row)       \
+	{                                                                              \
+		out->text = row->trouble->field;                                       \
+	}
+TROUBLE_TEXT(class)
+TROUBLE_TEXT(host)
+TROUBLE_TEXT(sqlstate)
+TROUBLE_TEXT(message)
+
+static void get_trouble_count(struct cell *out, const struct row *row)
+{
+	cell_uint(out, row->trouble->count);
+}
+
+static void get_trouble_last_at(struct cell *out, const struct row *row)
+{
+	cell_time(out, row->trouble->last_at / USEC_PER_SEC);
+}
+
+static const struct column errors_columns[] = {
+	{ "side", TYPE_TEXT, get_side },
+	{ "class", TYPE_TEXT, get_trouble_class },
+	{ "host", TYPE_TEXT, get_trouble_host },
+	{ "sqlstate", TYPE_TEXT, get_trouble_sqlstate },
+	{ "count", TYPE_INT8, get_trouble_count },
+	{ "last_at", TYPE_TEXT, get_trouble_last_at },
+	{ "last_message", TYPE_TEXT, get_trouble_message },
+};
+
+static void errors_home(struct request *rq, struct worker *w)
+{
+	struct trouble troubles[TROUBLES_MAX];
+	size_t count = troubles_list(w->crew->troubles, troubles);
+
+	for (size_t i = 0; i < count; i++)
+		view_row(rq, &(struct row){ .trouble = &troubles[i] });
+}
+
+const struct view view_errors = VIEW(errors_columns, NULL, errors_home);

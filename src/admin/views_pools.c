@@ -113,9 +113,7 @@ const struct view view_pools = VIEW(pools_columns, pools_home);
 
 static void get_host(struct cell *out, const struct row *row)
 {
-	out->text = row->database != NULL ? database_value(row->database, "host") : NULL;
-	if (out->text == NULL && row->database != NULL)
-		out->text = database_value(row->database, "hostaddr");
+	out->text = row->database != NULL ? database_host(row->database) : NULL;
 }
 
 static void get_port(struct cell *out, const struct row *row)

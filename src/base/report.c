@@ -1,10 +1,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "pgseal/base/bytes.h"
 #include "pgseal/base/report.h"
 
 struct finding {
 	char *text; /* NULL: there was no memory for it */
+	const char *setting; /* of an error about a file; NULL: it is about something else */
+	char *path;
 	bool is_error;
 };
 
@@ -24,8 +28,10 @@ void report_free(struct report *rep)
 {
 	if (rep == NULL)
 		return;
-	for (size_t i = 0; i < rep->count; i++)
+	for (size_t i = 0; i < rep->count; i++) {
 		free(rep->at[i].text);
+		free(rep->at[i].path);
+	}
 	free(rep->at);
 	free(rep);
 }
@@ -91,6 +97,29 @@ void report_notice(struct report *rep, struct place at, const char *fmt, ...)
 	va_start(ap, fmt);
 	add(rep, false, at, fmt, ap);
 	va_end(ap);
+}
+
+void report_file_error(struct report *rep, struct place at, const char *setting, const char *path,
+                       const char *text)
+{
+	size_t before = rep->count;
+
+	report_error(rep, at, "%s: %s: %s", setting, quote_str(path).s, text);
+	if (rep->count > before) {
+		rep->at[before].setting = setting;
+		rep->at[before].path = strdup(path);
+	}
+}
+
+bool report_file(const struct report *rep, size_t i, const char **setting, const char **path)
+{
+	const struct finding *found = &rep->at[i];
+
+	if (found->setting == NULL || found->path == NULL)
+		return false;
+	*setting = found->setting;
+	*path = found->path;
+	return true;
 }
 
 size_t report_errors(const struct report *rep)

@@ -298,7 +298,10 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p)
 	struct errbuf why;
 
 	if (req == NULL || startup_cancel(p, &key) != ERR_OK) {
-		visitor_count(v, req == NULL ? REFUSAL_NO_MEMORY : REFUSAL_PROTOCOL);
+		if (req == NULL)
+			visitor_count(v, REFUSAL_NO_MEMORY, "out of memory");
+		else
+			visitor_count(v, REFUSAL_PROTOCOL, "malformed CancelRequest");
 		free(req);
 		visitor_gone(v);
 		return;
@@ -309,7 +312,7 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p)
 	/* Over TLS it must be the same identity; a certificate that is nobody's cancels nothing. */
 	if (v->s->stream.ssl != NULL && identify_certificate(v, &req->identity, &why) != ERR_OK) {
 		log_info(LOG_CANCEL, 0, "refused: %s", quote_str(why.text).s);
-		visitor_count(v, REFUSAL_CANCEL);
+		visitor_count(v, REFUSAL_CANCEL, why.text);
 		free(req);
 	} else {
 		cancel_post(v->gate->crew, req);

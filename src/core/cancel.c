@@ -6,6 +6,7 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 #include "relay_priv.h"
@@ -110,9 +111,12 @@ static void answered(struct dial *d, struct worker *w)
 	bool astray = !d->ok && d->sent;
 	struct server *srv;
 
-	if (!d->ok)
+	if (!d->ok) {
 		log_warning(LOG_CANCEL, d->server_id, "failed: pid=%u reason=%s", d->cancel_pid,
 		            quote_str(d->failure.message).s);
+		troubles_note(w->crew->troubles, TROUBLE_SERVER, "cancel failed", d->host,
+		              d->failure.sqlstate, d->failure.message);
+	}
 	HASH_FIND_PTR(w->pools, &d->route, p);
 	srv = p != NULL ? find_server(p, d->server_id) : NULL;
 	dial_free(d);
@@ -121,7 +125,7 @@ static void answered(struct dial *d, struct worker *w)
 	srv->cancel = NULL;
 	/* Nobody can tell whether it will meet somebody's query yet. */
 	if (astray)
-		srv->stale = "a cancel for it went unanswered";
+		server_wear_out(srv, "a cancel for it went unanswered");
 	if (srv->cancel_again && still_busy(srv)) {
 		cancel_server(srv);
 		return;

@@ -292,6 +292,13 @@ const char *database_value(const struct database *db, const char *keyword)
 	return NULL;
 }
 
+const char *database_host(const struct database *db)
+{
+	const char *host = database_value(db, "host");
+
+	return host != NULL ? host : database_value(db, "hostaddr");
+}
+
 bool database_same_login(const struct database *a, const struct database *b)
 {
 	size_t i;

@@ -87,7 +87,7 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p);
 void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
                     const char *message, const char *detail);
 /* Count one who was not told anything. */
-void visitor_count(struct visitor *v, enum refusal cause);
+void visitor_count(struct visitor *v, enum refusal cause, const char *why);
 
 /* dialler.c */
 void dialler_run(struct gate *g, struct dial *d);

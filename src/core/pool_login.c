@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 
 static usec_t now_of(const struct pool *p)
@@ -183,6 +184,8 @@ static void login_failed(struct pool *p, const struct dial *d)
 	if (p->retry_pause > longest)
 		p->retry_pause = longest > 0 ? longest : 1;
 	p->permanent = is_permanent(d->failure.sqlstate);
+	troubles_note(p->worker->crew->troubles, TROUBLE_SERVER, "login failed",
+	              database_host(d->db), p->failure.sqlstate, p->failure.message);
 	log_warning(LOG_POOL, 0,
 	            "login failed: database=\"%s\" role=\"%s\" sqlstate=%s message=\"%s\" "
 	            "retry_in=%s",

@@ -6,6 +6,7 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 
@@ -39,6 +40,8 @@ void relay_ruin(struct server *srv, enum close_reason reason, const char *why)
 	if (srv->state == SERVER_CLOSING)
 		return;
 	if (s != NULL) {
+		troubles_note(s->worker->crew->troubles, TROUBLE_SERVER, close_reason_word(reason),
+		              PQhost(srv->conn), NULL, why);
 		/* A message cut in the middle stays so: nothing of ours may follow it. */
 		srv->session = NULL;
 		srv->cut = s->passing > 0 && !s->dropping;

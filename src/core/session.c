@@ -13,6 +13,7 @@
 #include "pgseal/core/appname.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
 #include "pgseal/wire/message.h"
@@ -34,6 +35,11 @@ static const struct close_row {
 	CLOSE_REASON_TABLE(X)
 #undef X
 };
+
+const char *close_reason_word(enum close_reason reason)
+{
+	return close_rows[reason].words;
+}
 
 const char *session_state_word(enum session_state state)
 {
@@ -377,6 +383,22 @@ static void leave_worker(struct session *s)
 	session_leave_seats(s);
 }
 
+/* Of an administrator's acts, and of clients that go, there is nothing to tell; servers that go are
+ * the relay's to tell. */
+static void note_trouble(const struct session *s, enum close_reason reason, const char *sqlstate,
+                         const char *words)
+{
+	const struct close_row *row = &close_rows[reason];
+	char addr[64];
+	int port;
+
+	if (row->severity == NULL || reason == CLOSE_SERVER_LOST ||
+	    reason == CLOSE_SERVER_NONSENSE || strcmp(row->sqlstate, SQLSTATE_ADMIN_SHUTDOWN) == 0)
+		return;
+	peer_text(s->peer, addr, sizeof(addr), &port);
+	troubles_note(s->worker->crew->troubles, TROUBLE_CLIENT, row->words, addr, sqlstate, words);
+}
+
 void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
                          const char *message, const char *detail)
 {
@@ -388,6 +410,7 @@ void session_close_words(struct session *s, enum close_reason reason, const char
 		session_tell(s, 'E', row->severity, sqlstate, message, detail, NULL);
 	log_end(s, reason,
 	        reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? message : detail);
+	note_trouble(s, reason, sqlstate, detail != NULL ? detail : message);
 	s->worker->closes[reason]++;
 	if (s->server != NULL)
 		relay_detach(s, reason != CLOSE_QUIT);

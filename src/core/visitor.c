@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/troubles.h"
 #include "pgseal/tls/context.h"
 #include "pgseal/wire/message.h"
 
@@ -88,16 +89,34 @@ static void visitor_linger(struct visitor *v)
 }
 
 /* Each counts once, for what happened first. */
-void visitor_count(struct visitor *v, enum refusal cause)
+static void count(struct visitor *v, enum refusal cause, const char *sqlstate, const char *why)
 {
-	if (v->state != VISITOR_GONE && v->state != VISITOR_LINGER)
-		v->gate->stats.refusals[cause]++;
+	static const char *const words[] = {
+#define X(number, word) [number] = (word),
+		REFUSAL_TABLE(X)
+#undef X
+	};
+	char addr[64];
+	int port;
+
+	if (v->state == VISITOR_GONE || v->state == VISITOR_LINGER)
+		return;
+	v->gate->stats.refusals[cause]++;
+	if (cause == REFUSAL_LEFT)
+		return;
+	peer_text(&v->peer, addr, sizeof(addr), &port);
+	troubles_note(v->gate->crew->troubles, TROUBLE_CLIENT, words[cause], addr, sqlstate, why);
+}
+
+void visitor_count(struct visitor *v, enum refusal cause, const char *why)
+{
+	count(v, cause, NULL, why);
 }
 
 void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
                     const char *message, const char *detail)
 {
-	visitor_count(v, cause);
+	count(v, cause, sqlstate, detail);
 	if (v->site->settings.log_pooler_errors)
 		log_warning(LOG_GATE, 0,
 		            "refused: peer=%s sqlstate=%s message=\"%s\" reason=\"%s\"",
@@ -109,14 +128,14 @@ void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
 /* Nothing can be told to what is no PostgreSQL client. */
 static void visitor_drop(struct visitor *v, enum refusal cause, const char *why)
 {
-	visitor_count(v, cause);
+	count(v, cause, NULL, why);
 	log_info(LOG_GATE, 0, "dropped: peer=%s reason=\"%s\"", peer_quoted(v).s, why);
 	visitor_gone(v);
 }
 
 static void visitor_left(struct visitor *v)
 {
-	visitor_count(v, REFUSAL_LEFT);
+	count(v, REFUSAL_LEFT, NULL, NULL);
 	visitor_gone(v);
 }
 
@@ -236,18 +255,27 @@ static enum refusal tls_cause(const struct tls_refusal *r)
 	return REFUSAL_HANDSHAKE;
 }
 
+/* Of the certificate, or what OpenSSL says; it says nothing where it was ours to give up. */
+static void tls_words(const struct visitor *v, const struct tls_refusal *r, char *out, size_t size)
+{
+	if (r != NULL)
+		snprintf(out, size, "%s, of \"%s\"", X509_verify_cert_error_string(r->code),
+		         r->subject);
+	else if (ERR_peek_error() == 0)
+		stream_why(&v->s->stream, out, size);
+	else
+		tls_error_text(out, size);
+}
+
 /* Count it, tell the log why, let the client read OpenSSL's alert. */
 static void tls_refuse(struct visitor *v)
 {
 	const struct tls_refusal *r = tls_refusal(v->s->stream.ssl);
-	char text[256];
+	enum refusal cause = tls_cause(r);
+	char text[400];
 
-	visitor_count(v, tls_cause(r));
-	/* No error of OpenSSL's: it was ours to give up. */
-	if (ERR_peek_error() == 0)
-		stream_why(&v->s->stream, text, sizeof(text));
-	else
-		tls_error_text(text, sizeof(text));
+	tls_words(v, r, text, sizeof(text));
+	visitor_count(v, cause, text);
 	if (r != NULL)
 		log_warning(LOG_TLS, 0,
 		            "certificate refused: peer=%s subject=\"%s\" serial=%s depth=%d "
@@ -288,7 +316,7 @@ static void handshake(struct visitor *v)
 		log_info(LOG_TLS, 0,
 		         "dropped: peer=%s reason=\"direct TLS without ALPN postgresql\"",
 		         peer_quoted(v).s);
-		visitor_count(v, REFUSAL_PROTOCOL);
+		visitor_count(v, REFUSAL_PROTOCOL, "direct TLS without ALPN postgresql");
 		visitor_linger(v);
 	} else if (done) {
 		v->state = VISITOR_STARTUP;

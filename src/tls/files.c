@@ -80,44 +80,88 @@ enum err tls_files_copy(struct tls_files *to, const struct tls_files *from)
 	return whole ? ERR_OK : ERR_NO_MEMORY;
 }
 
+static void hex_text(const unsigned char digest[32], char out[65])
+{
+	for (size_t i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
 static void digest_text(X509 *cert, char out[65])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
 
 	X509_digest(cert, EVP_sha256(), digest, NULL);
-	for (size_t i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	hex_text(digest, out);
 }
 
-/* Append what SHOW TLS tells about the file; cert is its first certificate. */
-static void record(const struct pem_file *file, X509 *cert)
+static void key_digest_text(EVP_PKEY *key, char out[65])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE] = { 0 };
+	unsigned char *der = NULL;
+	int len = i2d_PUBKEY(key, &der);
+
+	if (len > 0)
+		EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL);
+	OPENSSL_free(der);
+	hex_text(digest, out);
+}
+
+/* One more entry of the list, without anything that only certificates have. NULL: none is kept, or there
+ * is no memory. */
+static struct tls_file *append_entry(const struct pem_file *file)
 {
 	struct tls_files *list = file->list;
 	struct tls_file *grown;
-	struct tls_file *row;
 
 	if (list == NULL)
-		return;
+		return NULL;
 	grown = reallocarray(list->at, list->count + 1, sizeof *grown);
 	if (grown == NULL) {
 		file_fault(file, "out of memory");
-		return;
+		return NULL;
 	}
 	list->at = grown;
-	row = &grown[list->count++];
-	*row = (struct tls_file){
+	grown[list->count] = (struct tls_file){
 		.setting = file->setting,
 		.path = strdup(file->path),
-		.subject = dn_display(X509_get_subject_name(cert)),
-		.issuer = dn_display(X509_get_issuer_name(cert)),
-		.serial = text_serial(X509_get0_serialNumber(cert)),
 		.loaded_at = now_s(),
 	};
+	return &grown[list->count++];
+}
+
+static void check_entry(const struct pem_file *file, const struct tls_file *row)
+{
+	if (row->path == NULL || row->subject == NULL || row->issuer == NULL || row->serial == NULL)
+		file_fault(file, "out of memory");
+}
+
+/* What SHOW TLS tells about the file; cert is its first certificate. */
+static void record(const struct pem_file *file, X509 *cert)
+{
+	struct tls_file *row = append_entry(file);
+
+	if (row == NULL)
+		return;
+	row->subject = dn_display(X509_get_subject_name(cert));
+	row->issuer = dn_display(X509_get_issuer_name(cert));
+	row->serial = text_serial(X509_get0_serialNumber(cert));
 	text_time(X509_get0_notBefore(cert), &row->not_before);
 	text_time(X509_get0_notAfter(cert), &row->not_after);
 	digest_text(cert, row->sha256);
-	if (row->path == NULL || row->subject == NULL || row->issuer == NULL || row->serial == NULL)
-		file_fault(file, "out of memory");
+	check_entry(file, row);
+}
+
+static void record_key(const struct pem_file *file, EVP_PKEY *key)
+{
+	struct tls_file *row = append_entry(file);
+
+	if (row == NULL)
+		return;
+	row->subject = strdup("");
+	row->issuer = strdup("");
+	row->serial = strdup("");
+	key_digest_text(key, row->sha256);
+	check_entry(file, row);
 }
 
 /* ------------------------------------------------------------------ certificates */
@@ -316,8 +360,10 @@ EVP_PKEY *files_key(const struct pem_file *file)
 	ERR_clear_error();
 	key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
 	BIO_free(bio);
-	if (key != NULL)
+	if (key != NULL) {
+		record_key(file, key);
 		return key;
+	}
 	tls_error_text(detail, sizeof detail);
 	if (encrypted)
 		file_fault(file, "the private key is encrypted: store it without a passphrase "
@@ -340,7 +386,7 @@ void tls_check_server_files(const char *ca, const char *cert, const char *key, s
 {
 	struct pem_file ca_file = { "server_tls_ca_file", ca, at, rep, files };
 	struct pem_file cert_file = { "server_tls_cert_file", cert, at, rep, files };
-	struct pem_file key_file = { "server_tls_key_file", key, at, rep, NULL };
+	struct pem_file key_file = { "server_tls_key_file", key, at, rep, files };
 	STACK_OF(X509) *authorities = files_given(ca) ? files_authorities(&ca_file) : NULL;
 	STACK_OF(X509) *chain = files_given(cert) ? files_chain(&cert_file) : NULL;
 	EVP_PKEY *pkey = files_given(key) ? files_key(&key_file) : NULL;

@@ -21,8 +21,7 @@ void file_fault(const struct pem_file *file, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
-	report_error(file->rep, file->at, "%s: %s: %s", file->setting, quote_str(file->path).s,
-	             text);
+	report_file_error(file->rep, file->at, file->setting, file->path, text);
 }
 
 void file_notice(const struct pem_file *file, const char *fmt, ...)

@@ -171,6 +171,7 @@ Test(commands, columns_are_pgbouncers)
 		{ "SHOW MEM", "name size used free memtotal" },
 		{ "SHOW DNS_HOSTS", "hostname ttl addrs" },
 		{ "SHOW DNS_ZONES", "zonename serial count" },
+		{ "SHOW ERRORS", "side class host sqlstate count last_at last_message" },
 		{ "SHOW MAP 'cn:x'", "identity rule matched roles databases console reason" },
 		{ "SHOW PEERS", "peer_id host port pool_size" },
 		{ "SHOW PEER_POOLS", "peer_id cl_active_cancel_req cl_waiting_cancel_req "

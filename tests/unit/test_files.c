@@ -162,11 +162,11 @@ Test(files, an_expired_ca_matters_when_it_is_the_only_one)
 
 Test(files, the_files_are_recorded)
 {
-	struct tls_files files = { 0 };
+	struct tls_files files = { 0 }, copy = { 0 };
 	SSL_CTX *ctx = NULL;
 
 	cr_assert_eq(tls_client_context(&s, here, rep, &ctx, &files), ERR_OK);
-	cr_assert_eq(files.count, 2);
+	cr_assert_eq(files.count, 3);
 	cr_assert_str_eq(files.at[0].setting, "client_tls_cert_file");
 	cr_assert_str_eq(files.at[0].path, path("server.crt"));
 	cr_assert_str_eq(files.at[0].subject, "CN=localhost");
@@ -175,10 +175,21 @@ Test(files, the_files_are_recorded)
 	cr_assert_gt(strlen(files.at[0].serial), 0);
 	cr_assert_lt(files.at[0].not_before, files.at[0].loaded_at);
 	cr_assert_gt(files.at[0].not_after, files.at[0].loaded_at);
-	cr_assert_str_eq(files.at[1].setting, "client_tls_ca_file");
-	cr_assert_str_eq(files.at[1].subject, "CN=Test CA");
+	cr_assert_str_eq(files.at[1].setting, "client_tls_key_file");
+	cr_assert_str_eq(files.at[1].path, path("server.key"));
+	cr_assert_str_eq(files.at[1].subject, "");
+	cr_assert_eq(files.at[1].not_after, 0);
+	cr_assert_eq(strlen(files.at[1].sha256), 64);
+	cr_assert_str_neq(files.at[1].sha256, files.at[0].sha256);
+	cr_assert_str_eq(files.at[2].setting, "client_tls_ca_file");
+	cr_assert_str_eq(files.at[2].subject, "CN=Test CA");
+	cr_assert_eq(tls_files_copy(&copy, &files), ERR_OK);
 	tls_files_free(&files);
 	cr_assert_eq(files.count, 0);
+	cr_assert_eq(copy.count, 3);
+	cr_assert_str_eq(copy.at[0].issuer, "CN=Test CA");
+	cr_assert_str_eq(copy.at[1].path, path("server.key"));
+	tls_files_free(&copy);
 	SSL_CTX_free(ctx);
 }
 
@@ -197,7 +208,7 @@ Test(files, files_of_the_server_leg)
 	tls_check_server_files(path("ca.crt"), path("other.pem"), path("server.key"), here, rep,
 	                       &files);
 	cr_assert_eq(report_lines(rep), 0);
-	cr_assert_eq(files.count, 2);
+	cr_assert_eq(files.count, 3);
 	cr_assert_str_eq(files.at[0].setting, "server_tls_ca_file");
 	cr_assert_str_eq(files.at[1].subject, "CN=pooler");
 	chmod(path("server.key"), 0644);

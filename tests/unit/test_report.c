@@ -23,6 +23,23 @@ Test(report, keeps_order_and_counts_errors_apart)
 	report_free(rep);
 }
 
+Test(report, remembers_which_file)
+{
+	struct report *rep = report_create();
+	const char *setting, *path;
+	int is_error;
+
+	report_error(rep, (struct place){ NULL, 0 }, "no cores");
+	report_file_error(rep, (struct place){ "a.ini", 3 }, "key_file", "/a\tb", "is gone");
+	cr_assert_eq(report_errors(rep), 2);
+	cr_assert_not(report_file(rep, 0, &setting, &path));
+	cr_assert(report_file(rep, 1, &setting, &path));
+	cr_assert_str_eq(setting, "key_file");
+	cr_assert_str_eq(path, "/a\tb");
+	cr_assert_str_eq(report_line(rep, 1, &is_error), "a.ini:3: key_file: /a\\x09b: is gone");
+	report_free(rep);
+}
+
 Test(report, holds_many_and_long_findings)
 {
 	struct report *rep = report_create();

@@ -13,6 +13,7 @@
 struct memory;
 struct request;
 struct sum;
+struct trouble;
 
 /* Type oids of PostgreSQL's catalog. */
 enum column_type {
@@ -45,6 +46,7 @@ struct row {
 	const struct identity *identity;
 	const struct tls_file *file;
 	const struct memory *memory;
+	const struct trouble *trouble;
 	const char *name, *value;
 	int64_t number;
 };
@@ -83,6 +85,6 @@ extern const struct view view_version, view_config, view_databases, view_pools, 
 	view_clients_extended, view_servers, view_servers_extended, view_sockets, view_stats,
 	view_stats_totals, view_stats_averages, view_totals, view_lists, view_state, view_users,
 	view_identities, view_tls, view_active_sockets, view_mem, view_dns_hosts, view_dns_zones,
-	view_peers, view_peer_pools, view_map;
+	view_peers, view_peer_pools, view_map, view_errors;
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef PGSEAL_BASE_REPORT_H
 #define PGSEAL_BASE_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -24,9 +25,16 @@ void report_free(struct report *rep);
 void report_error(struct report *rep, struct place at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void report_notice(struct report *rep, struct place at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* The same about a file that a setting names: "setting: path: text". setting is static. */
+void report_file_error(struct report *rep, struct place at, const char *setting, const char *path,
+                       const char *text);
+
 size_t report_errors(const struct report *rep);  /* number of errors */
 size_t report_lines(const struct report *rep);   /* errors and notices, in order of discovery */
 const char *report_line(const struct report *rep, size_t i, int *is_error); /* borrowed */
+
+/* Was the finding an error about a file? Then which, borrowed. */
+bool report_file(const struct report *rep, size_t i, const char **setting, const char **path);
 
 /* One finding per line; errors first word "error:", notices "notice:". */
 void report_print(const struct report *rep, FILE *to);

@@ -15,6 +15,7 @@ struct gate;
 struct quotas;
 struct routes;
 struct session;
+struct troubles;
 struct worker;
 
 /* What the floor above does with sessions of the console; set once, before the threads start. All in
@@ -35,6 +36,7 @@ struct crew {
 	struct mailbox *control;
 	struct routes *routes;
 	struct quotas *quotas;
+	struct troubles *troubles;
 	const struct console_ops *console;
 	void *process;             /* for control's letters */
 	/* Delivered to control when a worker has drained. */

@@ -36,6 +36,8 @@ void database_release(struct database *db);
 
 /* First value of a libpq keyword; NULL: not given. */
 const char *database_value(const struct database *db, const char *keyword);
+/* Where it is, as the entry says: host, else hostaddr; NULL: libpq's default. */
+const char *database_host(const struct database *db);
 /* Would both log in to the same place the same way? Otherwise servers of the old one are replaced. */
 bool database_same_login(const struct database *a, const struct database *b);
 

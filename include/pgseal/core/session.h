@@ -116,6 +116,7 @@ extern const struct stream_ops session_console_ops;
 void session_console_begin(struct session *s);
 
 const char *session_state_word(enum session_state state);
+const char *close_reason_word(enum close_reason reason); /* as in the log */
 void session_set_state(struct session *s, enum session_state next);
 
 /* A session in the making, for the gate. NULL: out of memory. */

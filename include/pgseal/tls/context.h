@@ -10,7 +10,8 @@
 #include "pgseal/base/report.h"
 #include "pgseal/base/settings.h"
 
-/* One certificate file that the process uses, as SHOW TLS prints it. Owned by the list's holder. */
+/* One file of certificates, or of a key, that the process uses, as SHOW TLS prints it. Owned by the list's
+ * holder. Of a key only its hash is told: that of the public key, as spki: in [identities]. */
 struct tls_file {
 	const char *setting; /* static: "client_tls_cert_file", ... */
 	char *path;
@@ -18,7 +19,7 @@ struct tls_file {
 	char *issuer;
 	char *serial;  /* hex */
 	int64_t not_before; /* seconds since the epoch */
-	int64_t not_after;
+	int64_t not_after;  /* 0: a key's file, which does not end */
 	char sha256[65];
 	int64_t loaded_at;
 };
