@@ -78,12 +78,22 @@ static enum err open_tcp(struct listeners *l, const char *host, const struct set
 	return rc;
 }
 
-/* A socket file that nobody answers at is left from a process that died. */
+/* The mark of a socket whose process lets nobody in any more, and takes no harm when it loses its name. It
+ * has no other meaning for a socket. */
+#define LEAVING S_ISVTX
+
+/* A socket file that nobody answers at is left from a process that died; or its process is leaving. */
 static bool is_stale(const struct sockaddr_un *addr)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 &&
-	             errno == ECONNREFUSED;
+	struct stat st;
+	bool stale;
+	int fd;
+
+	if (lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & LEAVING) != 0)
+		return true;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	stale = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 &&
+	        errno == ECONNREFUSED;
 
 	if (fd >= 0)
 		close(fd);
@@ -109,6 +119,7 @@ static enum err dress_socket(const char *path, const struct settings *s, struct 
 static enum err open_local(struct listeners *l, const struct settings *s, struct errbuf *why)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct stat st;
 	mode_t mask;
 	int fd, rc;
 
@@ -130,6 +141,10 @@ static enum err open_local(struct listeners *l, const struct settings *s, struct
 		return ERR_IO;
 	}
 	l->socket_path = strdup(addr.sun_path);
+	if (lstat(addr.sun_path, &st) == 0) {
+		l->socket_dev = st.st_dev;
+		l->socket_ino = st.st_ino;
+	}
 	if (add(l, fd, true, why) != ERR_OK)
 		return ERR_LIMIT;
 	return dress_socket(addr.sun_path, s, why);
@@ -152,19 +167,33 @@ enum err listeners_open(const struct settings *s, struct listeners *out, struct 
 	return rc;
 }
 
+/* Is the file of that name the socket that we made? */
+static bool is_ours(const struct listeners *l, struct stat *st)
+{
+	return l->socket_path != NULL && lstat(l->socket_path, st) == 0 &&
+	       st->st_dev == l->socket_dev && st->st_ino == l->socket_ino;
+}
+
 void listeners_shut(struct listeners *l)
 {
+	struct stat st;
 	size_t i;
 
 	for (i = 0; i < l->count; i++)
-		shutdown(l->at[i].fd, SHUT_RDWR);
+		if (!l->at[i].local)
+			shutdown(l->at[i].fd, SHUT_RDWR);
+	if (is_ours(l, &st) && chmod(l->socket_path, (st.st_mode & 07777) | LEAVING) != 0)
+		log_warning(LOG_PROCESS, 0, "%s: %s; another process cannot take its name yet",
+		            l->socket_path, strerror(errno));
 }
 
 void listeners_close(struct listeners *l)
 {
+	struct stat st;
+
 	while (l->count > 0)
 		close(l->at[--l->count].fd);
-	if (l->socket_path != NULL)
+	if (is_ours(l, &st))
 		unlink(l->socket_path);
 	free(l->socket_path);
 	l->socket_path = NULL;

@@ -53,3 +53,15 @@ enum err privileges_write_pid(const char *path, struct errbuf *why)
 	close(fd);
 	return ERR_OK;
 }
+
+void privileges_remove_pid(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int pid = 0;
+
+	if (f == NULL)
+		return;
+	if (fscanf(f, "%d", &pid) == 1 && pid == (int)getpid())
+		unlink(path);
+	fclose(f);
+}

@@ -11,5 +11,7 @@ enum err privileges_drop(const char *user, const char *const *paths, size_t coun
                          struct errbuf *why) MUST_CHECK;
 /* Write our process id into the file. ERR_IO. */
 enum err privileges_write_pid(const char *path, struct errbuf *why) MUST_CHECK;
+/* Remove it, unless another process has written its own meanwhile. */
+void privileges_remove_pid(const char *path);
 
 #endif

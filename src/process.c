@@ -298,7 +298,7 @@ static void finish(struct process *p)
 	end_crew(p);
 	listeners_close(&p->listeners);
 	if (p->pidfile != NULL)
-		unlink(p->pidfile);
+		privileges_remove_pid(p->pidfile);
 	free(p->pidfile);
 	timer_free(p->deadline);
 	loop_free(p->loop);

@@ -22,7 +22,8 @@ static void doors_set(struct gate *g, unsigned interest)
 	size_t i;
 
 	for (i = 0; i < g->door_count; i++)
-		if (watch_set(g->doors[i].watch, interest) != ERR_OK)
+		if (g->doors[i].watch != NULL &&
+		    watch_set(g->doors[i].watch, interest) != ERR_OK)
 			log_error(LOG_GATE, 0, "listener: out of memory");
 }
 
@@ -47,10 +48,7 @@ static void out_of_descriptors(struct gate_door *door, int error)
 
 static void accept_again(void *arg)
 {
-	struct gate *g = arg;
-
-	if (!g->closed)
-		doors_set(g, LOOP_READ);
+	doors_set(arg, LOOP_READ);
 }
 
 static void door_ready(void *arg, unsigned events)
@@ -61,7 +59,7 @@ static void door_ready(void *arg, unsigned events)
 	int fd, i;
 
 	(void)events;
-	for (i = 0; i < ACCEPT_BATCH && !door->gate->closed; i++) {
+	for (i = 0; i < ACCEPT_BATCH && door->watch != NULL; i++) {
 		len = sizeof(peer);
 		memset(&peer, 0, sizeof(peer));
 		fd = accept4(door->at.fd, &peer.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -116,17 +114,30 @@ enum err gate_post_site(struct gate *g, struct site *site)
 	return site_post(g->mailbox, site, follow_site);
 }
 
-static void close_doors(struct gate *g)
+static void drop_visitors(struct visitor_list *list, bool local)
 {
-	struct visitor *v;
+	struct visitor *v, *next;
+
+	for (v = TAILQ_FIRST(list); v != NULL; v = next) {
+		next = TAILQ_NEXT(v, link);
+		if (local || !v->local)
+			visitor_gone(v);
+	}
+}
+
+/* The Unix socket's too, or all others: it leads to nothing but the console. */
+static void close_doors(struct gate *g, bool local)
+{
 	size_t i;
 
-	g->closed = true;
-	for (i = 0; i < g->door_count; i++)
+	for (i = 0; i < g->door_count; i++) {
+		if (!local && g->doors[i].at.local)
+			continue;
 		watch_free(g->doors[i].watch);
-	g->door_count = 0;
-	while ((v = TAILQ_FIRST(&g->visitors)) != NULL || (v = TAILQ_FIRST(&g->lingering)) != NULL)
-		visitor_gone(v);
+		g->doors[i].watch = NULL;
+	}
+	drop_visitors(&g->visitors, local);
+	drop_visitors(&g->lingering, local);
 }
 
 static void release_discard(struct letter *letter)
@@ -175,7 +186,7 @@ static void order_post(struct gate *g, struct letter *letter,
 static void close_arrive(struct letter *letter, void *owner)
 {
 	(void)letter;
-	close_doors(owner);
+	close_doors(owner, false);
 }
 
 static void stop_arrive(struct letter *letter, void *owner)
@@ -231,7 +242,7 @@ static void *gate_main(void *arg)
 	snprintf(name, sizeof(name), "g%zu", g->index % 1000);
 	log_thread(name);
 	loop_run(g->loop, end_of_turn, g);
-	close_doors(g);
+	close_doors(g, true);
 	end_of_turn(g);
 	dialler_drop_all(g);
 	return NULL;

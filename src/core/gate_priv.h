@@ -42,7 +42,7 @@ struct visitor {
 
 struct gate_door {
 	struct gate *gate;
-	struct watch *watch;
+	struct watch *watch; /* NULL: closed */
 	struct listener at;
 };
 
@@ -70,7 +70,6 @@ struct gate {
 	pthread_t thread;
 	struct gate_stats stats;
 	struct letter close_order, stop_order; /* control's, on the way here */
-	bool closed;              /* accepts nobody any more */
 };
 
 /* visitor.c */

@@ -132,3 +132,31 @@ Test(console_wait, cancel_of_an_idle_console_does_nothing)
 	rig_exec(operator, "RESUME app");
 	PQfinish(operator);
 }
+
+/* --- when one needs it most --- */
+
+/* Nobody else gets in, nobody is served: whoever looks after it does, by TLS and by the Unix socket. */
+Test(console_wait, it_is_there_when_all_is_full_and_paused)
+{
+	PGconn *operator = console(), *alice, *late, *second;
+
+	rig_exec(operator, "SET max_client_conn = 1");
+	alice = rig_connect(rig, "dbname=app");
+	late = rig_try_connect(rig, "bob", "dbname=app");
+	cr_assert_eq(PQstatus(late), CONNECTION_BAD);
+	PQfinish(late);
+	rig_exec(operator, "PAUSE");
+	cr_assert(PQsendQuery(alice, "SELECT 1"));
+	second = console();
+	cr_assert_str_eq(rig_query(second, "SHOW POOLS").s, "app");
+	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "cl_waiting", "1",
+	                           RIG_PATIENCE_MS));
+	rig_exec(second, "SET max_client_conn = 2");
+	rig_exec(second, "RESUME");
+	cr_assert_str_eq(rig_scalar(alice).s, "1");
+	late = rig_connect_as(rig, "bob", "dbname=app");
+	PQfinish(late);
+	PQfinish(alice);
+	PQfinish(second);
+	PQfinish(operator);
+}
