@@ -63,7 +63,7 @@ static bool try_get(int port, const char *path, struct scrape *out)
 	out->head = hear(fd);
 	close(fd);
 	end = strstr(out->head, "\r\n\r\n");
-	if (strncmp(out->head, "HTTP/1.1 ", 9) != 0 || end == NULL) {
+	if (strncmp(out->head, "HTTP/1.", 7) != 0 || end == NULL) {
 		free(out->head);
 		return false;
 	}
