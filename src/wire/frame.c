@@ -81,13 +81,13 @@ static enum err check_length(const struct frame_row *row, uint32_t length, size_
 enum frame_next frame_peek(enum frame_side side, struct bytes b, size_t max_size, struct frame *out,
                            enum err *why_bad)
 {
-	struct reader r = reader_of(b);
+	struct reader r = { .at = b.at, .len = b.len };
 	const struct frame_row *row;
 	uint8_t type;
 	uint32_t length;
 	enum err rc;
 
-	if (!reader_u8(&r, &type) || !reader_u32(&r, &length))
+	if (!reader_head(&r, &type, &length))
 		return FRAME_MORE;
 	if ((row = frame_row(side, (char)type)) == NULL)
 		rc = ERR_WIRE_TYPE;
@@ -97,7 +97,8 @@ enum frame_next frame_peek(enum frame_side side, struct bytes b, size_t max_size
 		*why_bad = rc;
 		return FRAME_BAD;
 	}
-	*out = (struct frame){ .row = row, .size = (size_t)length + 1 };
+	out->row = row;
+	out->size = (size_t)length + 1;
 	return FRAME_READY;
 }
 

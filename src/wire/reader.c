@@ -76,16 +76,14 @@ struct bytes reader_rest(struct reader *r)
 	return rest;
 }
 
-#define HEADER 5 /* type byte and length word, which counts itself */
-
 size_t reader_run(struct reader *r, uint8_t type, uint32_t min, uint32_t max)
 {
 	size_t left = r->len - r->pos, whole;
 	const uint8_t *p;
 	uint32_t length;
 
-	while (left >= HEADER && (p = r->at + r->len - left)[0] == type) {
-		length = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
+	while (left >= READER_HEAD && (p = r->at + r->len - left)[0] == type) {
+		length = reader_length(p);
 		if (length < min || length > max || length > left - 1)
 			break;
 		left -= (size_t)length + 1;
