@@ -203,7 +203,7 @@ static const char *trouble_of(const struct tls_file *file, const struct trouble 
 	for (size_t i = 0; i < count; i++) {
 		if (at[i].side == TROUBLE_FILE && !at[i].over &&
 		    strcmp(at[i].class, file->setting) == 0 && strcmp(at[i].host, file->path) == 0)
-			return at[i].message;
+			return at[i].message.s;
 	}
 	return "";
 }
@@ -243,7 +243,11 @@ static void get_side(struct cell *out, const struct row *row)
 TROUBLE_TEXT(class)
 TROUBLE_TEXT(host)
 TROUBLE_TEXT(sqlstate)
-TROUBLE_TEXT(message)
+
+static void get_trouble_message(struct cell *out, const struct row *row)
+{
+	out->text = row->trouble->message.s;
+}
 
 static void get_trouble_count(struct cell *out, const struct row *row)
 {

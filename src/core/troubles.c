@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pgseal/base/bytes.h"
-
 struct troubles {
 	pthread_mutex_t lock;
 	struct trouble at[TROUBLES_MAX];
@@ -67,7 +65,7 @@ void troubles_note(struct troubles *t, enum trouble_side side, const char *class
 
 	copy(new.host, sizeof(new.host), host);
 	copy(new.sqlstate, sizeof(new.sqlstate), sqlstate);
-	copy(new.message, sizeof(new.message), quote_str(message != NULL ? message : "").s);
+	new.message = quote_str(message != NULL ? message : "");
 	pthread_mutex_lock(&t->lock);
 	place = place_for(t, &new);
 	new.count = place->count + 1;

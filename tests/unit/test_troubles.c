@@ -44,7 +44,7 @@ Test(troubles, clients_are_counted_by_class_and_servers_by_host)
 	cr_assert_eq(n = troubles_list(t, list), 5);
 	cr_assert_eq(find(n, "identity", "28000")->count, 2);
 	cr_assert_str_eq(find(n, "identity", "28000")->host, "192.0.2.2");
-	cr_assert_str_eq(find(n, "identity", "28000")->message, "two\\x0alines");
+	cr_assert_str_eq(find(n, "identity", "28000")->message.s, "two\\x0alines");
 	cr_assert_eq(find(n, "identity", "08P01")->count, 1);
 	for (size_t i = 1; i < n; i++)
 		cr_assert_geq(list[i - 1].last_at, list[i].last_at);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pgseal/base/bytes.h"
 #include "pgseal/base/clock.h"
 #include "pgseal/base/err.h"
 
@@ -24,7 +25,7 @@ struct trouble {
 	const char *class; /* static */
 	char host[256];
 	char sqlstate[6];  /* "" none */
-	char message[256]; /* of the last case; safe for a line */
+	struct quoted message; /* of the last case; safe for a line */
 	uint64_t count;
 	usec_t last_at;    /* wall */
 	bool over;         /* settled since */
