@@ -1,9 +1,11 @@
 #include "process_priv.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -263,6 +265,18 @@ static void no_end_of_turn(void *arg)
 	(void)arg;
 }
 
+/* The soft limit is low for the sake of programs that use select(), which this one does not. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warning(LOG_PROCESS, 0, "limit of open files not raised: %s", strerror(errno));
+}
+
 static enum err prepare(struct process *p, struct errbuf *why)
 {
 	static const int signals[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT };
@@ -280,6 +294,7 @@ static enum err prepare(struct process *p, struct errbuf *why)
 	    (rc = write_pidfile(p, why)) != ERR_OK ||
 	    (rc = drop_privileges(p, why)) != ERR_OK)
 		return rc;
+	raise_descriptor_limit();
 	if ((rc = make_crew(p)) != ERR_OK || (rc = start_crew(p)) != ERR_OK)
 		return err_set(why, rc, "threads: %s", err_text(rc));
 	return ERR_OK;

@@ -36,6 +36,30 @@ static void set_limit(struct rig *rig, int resource, rlim_t now)
 
 /* ---- descriptors ---- */
 
+/* In the child that becomes pgseal. */
+static void lower_limit(void)
+{
+	struct rlimit limit = { .rlim_cur = 48, .rlim_max = 4096 };
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Test(fault_limits, soft_limit_of_descriptors_is_none)
+{
+	PGconn *conns[CROWD_OF_GUESTS];
+	struct rig *rig;
+
+	rig_require();
+	rig_before_exec(lower_limit);
+	rig = rig_start(NULL, NULL, NULL);
+	for (int i = 0; i < CROWD_OF_GUESTS; i++)
+		conns[i] = rig_connect(rig, "");
+	cr_assert_gt(guest_descriptors(rig), 48);
+	for (int i = 0; i < CROWD_OF_GUESTS; i++)
+		PQfinish(conns[i]);
+	rig_stop(rig);
+}
+
 /* Those who are in notice nothing. Newcomers are turned away, or wait in the backlog. */
 Test(fault_limits, descriptors_run_out_for_a_while)
 {
