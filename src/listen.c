@@ -78,11 +78,12 @@ static enum err open_tcp(struct listeners *l, const char *host, const struct set
 	return rc;
 }
 
-/* The mark of a socket whose process lets nobody in any more, and takes no harm when it loses its name. It
- * has no other meaning for a socket. */
+/* The mark of a socket whose process lets nobody in any more, and takes no harm when it loses its
+ * name. It has no other meaning for a socket. */
 #define LEAVING S_ISVTX
 
-/* A socket file that nobody answers at is left from a process that died; or its process is leaving. */
+/* A socket file that nobody answers at is left from a process that died; or its process is
+ * leaving. */
 static bool is_stale(const struct sockaddr_un *addr)
 {
 	struct stat st;

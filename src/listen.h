@@ -20,8 +20,8 @@ struct listeners {
 /* Open all of listen_addr and the Unix socket. ERR_IO with *why; nothing stays open then. */
 enum err listeners_open(const struct settings *s, struct listeners *out,
                         struct errbuf *why) MUST_CHECK;
-/* Refuse connections by TCP from now on; the descriptors stay, for the threads that watch them. The Unix
- * socket goes on, for the console, but its name is free: the next process takes it. */
+/* Refuse connections by TCP from now on; the descriptors stay, for the threads that watch them. The
+ * Unix socket goes on, for the console, but its name is free: the next process takes it. */
 void listeners_shut(struct listeners *l);
 /* Close them and remove the Unix socket if it is still ours. */
 void listeners_close(struct listeners *l);

@@ -32,7 +32,8 @@ void process_notify(const char *state);
 /* Log as that site wants. ERR_IO. */
 enum err reload_open_log(const struct process *p, const struct site *site,
                          struct errbuf *why) MUST_CHECK;
-/* Read the file and put all of it into force, or keep what is. The findings, one a line, go to *text. */
+/* Read the file and put all of it into force, or keep what is. The findings, one a line, go to
+ * *text. */
 enum err reload_site(struct process *p, struct buf *text) MUST_CHECK;
 /* The same for one setting: what else there is to find its last reload has told. */
 enum err reload_change(struct process *p, const struct setting *row, const char *value,

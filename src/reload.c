@@ -153,7 +153,8 @@ enum err reload_site(struct process *p, struct buf *text)
 	return rc;
 }
 
-/* What else there is to find in the configuration its last reload has told: errors alone are news. */
+/* What else there is to find in the configuration its last reload has told: errors alone are
+ * news. */
 enum err reload_change(struct process *p, const struct setting *row, const char *value,
                        struct buf *text)
 {

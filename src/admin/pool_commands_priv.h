@@ -13,7 +13,8 @@ void command_enable(struct request *rq, struct session *s);
 void command_reconnect(struct request *rq, struct session *s);
 void command_wait_close(struct request *rq, struct session *s);
 
-/* An order about one database, or all where the statement names none: log it, then round the workers. */
+/* An order about one database, or all where the statement names none: log it, then round the
+ * workers. */
 void pool_order(struct request *rq, struct session *s, const char *act,
                 enum tour_next (*part)(struct request *rq, struct worker *w),
                 bool (*home)(struct request *rq, struct worker *w));

@@ -371,7 +371,8 @@ static enum tour_next lists_visit(struct request *rq, struct worker *w)
 	return sums_visit(rq, w);
 }
 
-/* free_ lists are memory that PgBouncer keeps for reuse, the last ones its resolver's: none here. */
+/* free_ lists are memory that PgBouncer keeps for reuse, the last ones its resolver's: none
+ * here. */
 static void lists_home(struct request *rq, struct worker *w)
 {
 	int64_t clients = 0, servers = 0, opening = 0, pools = 0;

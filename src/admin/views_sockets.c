@@ -351,7 +351,8 @@ static bool is_wanted(const struct request *rq, const struct row *row)
 	                            : row->server->state != SERVER_IDLE;
 }
 
-/* Sessions stand in the order of their ids: a slice begins behind the last one of the slice before. */
+/* Sessions stand in the order of their ids: a slice begins behind the last one of the slice
+ * before. */
 static enum tour_next clients_visit(struct request *rq, struct worker *w)
 {
 	usec_t now = loop_now(w->loop), wall = clock_wall_us();
@@ -391,7 +392,8 @@ static size_t pool_servers(struct request *rq, const struct pool *p, struct row 
 	return n;
 }
 
-/* By whole pools. One that ends between two slices, which those with servers do not, may hide another. */
+/* By whole pools. One that ends between two slices, which those with servers do not, may hide
+ * another. */
 static enum tour_next servers_visit(struct request *rq, struct worker *w)
 {
 	struct row row = { .now = loop_now(w->loop), .wall = clock_wall_us(), .worker = w };

@@ -1,4 +1,5 @@
-/* MEM, DNS_HOSTS, DNS_ZONES, PEERS and PEER_POOLS: what PgBouncer keeps, as far as there is anything here. */
+/* MEM, DNS_HOSTS, DNS_ZONES, PEERS and PEER_POOLS: what PgBouncer keeps, as far as there is
+ * anything here. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

@@ -106,8 +106,8 @@ static void key_digest_text(EVP_PKEY *key, char out[65])
 	hex_text(digest, out);
 }
 
-/* One more entry of the list, without anything that only certificates have. NULL: none is kept, or there
- * is no memory. */
+/* One more entry of the list, without anything that only certificates have. NULL: none is kept, or
+ * there is no memory. */
 static struct tls_file *append_entry(const struct pem_file *file)
 {
 	struct tls_files *list = file->list;

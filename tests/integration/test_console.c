@@ -280,8 +280,8 @@ static int rows_of(PGconn *conn, const char *sql)
 Test(console, lists_are_counted)
 {
 	static const char *const names[] = {
-		"databases", "users", "peers", "pools", "peer_pools", "free_clients", "used_clients",
-		"login_clients", "free_servers", "used_servers", "dns_names", "dns_zones",
+		"databases", "users", "peers", "pools", "peer_pools", "free_clients",
+		"used_clients", "login_clients", "free_servers", "used_servers", "dns_names", "dns_zones",
 		"dns_queries", "dns_pending",
 	};
 	static const char *const items[] = { "3", "1", "0", "2", "0", "0", "2", "0", "0", "1",
@@ -351,8 +351,9 @@ Test(console, names_of_hosts_are_told_with_their_addresses)
 	cr_assert(rig_reload(rig, NULL));
 	alice = rig_connect(rig, "dbname=app");
 	rig_exec(alice, "SELECT 1");
-	cr_assert_str_eq(rig_console_value(rig, "SHOW DNS_HOSTS", "hostname", "localhost", "addrs").s,
-	                 "127.0.0.1");
+	cr_assert_str_eq(
+		rig_console_value(rig, "SHOW DNS_HOSTS", "hostname", "localhost", "addrs").s,
+		"127.0.0.1");
 	cr_assert_str_eq(rig_console_value(rig, "SHOW LISTS", "list", "dns_names", "items").s, "1");
 	PQfinish(alice);
 }

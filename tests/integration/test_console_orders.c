@@ -190,8 +190,8 @@ Test(orders, disable_refuses_newcomers_and_nobody_else)
 	for (int i = 0; i < 2; i++) { /* one for each worker */
 		late = rig_try_connect(rig, "bob", "dbname=app");
 		cr_assert_eq(PQstatus(late), CONNECTION_BAD);
-		cr_assert(strstr(PQerrorMessage(late), "database \"app\" is disabled") != NULL, "%s",
-		          PQerrorMessage(late));
+		cr_assert(strstr(PQerrorMessage(late), "database \"app\" is disabled") != NULL,
+		          "%s", PQerrorMessage(late));
 		PQfinish(late);
 	}
 	late = rig_connect_as(rig, "bob", "dbname=other");
@@ -350,8 +350,8 @@ Test(orders, set_is_refused_as_a_whole)
 	for (size_t i = 0; i < CASES(cases); i++) {
 		PGresult *res = PQexec(operator, cases[i].sql);
 
-		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), cases[i].state, "%s: %s",
-		                 cases[i].sql, PQresultErrorMessage(res));
+		cr_assert_str_eq(PQresultErrorField(res, PG_DIAG_SQLSTATE), cases[i].state,
+		                 "%s: %s", cases[i].sql, PQresultErrorMessage(res));
 		cr_assert(strstr(PQresultErrorMessage(res), cases[i].words) != NULL, "%s: %s",
 		          cases[i].sql, PQresultErrorMessage(res));
 		PQclear(res);
@@ -363,7 +363,8 @@ Test(orders, set_is_refused_as_a_whole)
 	PQfinish(operator);
 }
 
-/* A certificate file that is broken meanwhile is the business of a reload, or of a setting about TLS. */
+/* A certificate file that is broken meanwhile is the business of a reload, or of a setting about
+ * TLS. */
 Test(orders, set_leaves_files_alone)
 {
 	PGconn *operator, *alice;

@@ -135,7 +135,8 @@ Test(console_wait, cancel_of_an_idle_console_does_nothing)
 
 /* --- when one needs it most --- */
 
-/* Nobody else gets in, nobody is served: whoever looks after it does, by TLS and by the Unix socket. */
+/* Nobody else gets in, nobody is served: whoever looks after it does, by TLS and by the Unix
+ * socket. */
 Test(console_wait, it_is_there_when_all_is_full_and_paused)
 {
 	PGconn *operator = console(), *alice, *late, *second;

@@ -1,5 +1,5 @@
-/* While sessions finish behind a SIGTERM: who is let in, and whom the console still answers; and how the
- * next process takes over. */
+/* While sessions finish behind a SIGTERM: who is let in, and whom the console still answers; and
+ * how the next process takes over. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -186,7 +186,8 @@ static pid_t pid_in_file(void)
 	return pid;
 }
 
-/* It takes port and socket while the old one still serves who is there, and keeps them at its end. */
+/* It takes port and socket while the old one still serves who is there, and keeps them at its
+ * end. */
 Test(drain, the_next_process_takes_port_and_socket)
 {
 	PGconn *late;

@@ -1,5 +1,5 @@
-/* What monitoring reads from the console, as it reads it: the exporter that Debian has, and the columns that
- * others ask for by name. */
+/* What monitoring reads from the console, as it reads it: the exporter that Debian has, and the
+ * columns that others ask for by name. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -50,7 +50,8 @@ TestSuite(exporter, .init = start, .fini = stop, .timeout = 120);
 /* A port that nobody has at this moment. */
 static int free_port(void)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t size = sizeof(at);
 
@@ -72,8 +73,9 @@ static void set_environment(void)
 	setenv("PGCONNECT_TIMEOUT", "20", 1);
 }
 
-/* The packaged version knows the counters of PgBouncer before 1.8 only, which it reads for each database
- * that it is told of: so it is told of none that there is. The rest it reads all the same. */
+/* The packaged version knows the counters of PgBouncer before 1.8 only, which it reads for each
+ * database that it is told of: so it is told of none that there is. The rest it reads all the
+ * same. */
 static pid_t run_exporter(const char *host, const char *user, int port)
 {
 	char listen[16], pool[16];

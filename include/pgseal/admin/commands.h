@@ -1,5 +1,5 @@
-/* The console's commands: one row each, rights included, and the way to the process for those that are
- * not the workers' business. */
+/* The console's commands: one row each, rights included, and the way to the process for those that
+ * are not the workers' business. */
 #ifndef PGSEAL_ADMIN_COMMANDS_H
 #define PGSEAL_ADMIN_COMMANDS_H
 
@@ -22,8 +22,8 @@ struct command {
 	const char *args;         /* for people: "[db]" */
 	enum console_right right; /* least that it takes; the dispatcher alone checks */
 	unsigned char min_args, max_args; /* tokens behind the words */
-	/* Is the rest of the statement, from token a->first_arg on, this command's? May fill in a's columns.
-	 * NULL: whatever it is. */
+	/* Is the rest of the statement, from token a->first_arg on, this command's? May fill in a's
+	 * columns. NULL: whatever it is. */
 	bool (*fits)(const struct statement *st, struct action *a);
 	void (*run)(struct request *rq, struct session *s); /* console_done now or later */
 	const struct view *view;  /* of SHOW */
@@ -41,8 +41,8 @@ struct action {
 	size_t column_count;
 	size_t probe;                 /* of what drivers ask for: which one */
 };
-/* The row with the longest words that fit, the first of several; arguments counted. SELECT is another
- * word for SHOW. ERR_SYNTAX with *why for the client. */
+/* The row with the longest words that fit, the first of several; arguments counted. SELECT is
+ * another word for SHOW. ERR_SYNTAX with *why for the client. */
 enum err commands_find(const struct statement *st, struct action *out,
                        struct errbuf *why) MUST_CHECK;
 /* Check the right and run it. rq->action has been found. */
@@ -72,13 +72,13 @@ struct control_request {
 	uint64_t session_id; /* it may be gone by then */
 	const struct setting *setting; /* of SET; its value is the request's */
 	const char *value;
-	usec_t limit;        /* of SHUTDOWN: longest that it waits, 0 for ever; -1: shutdown_timeout */
+	usec_t limit;        /* of SHUTDOWN: how long it waits, 0 for ever; -1: shutdown_timeout */
 	bool ok;             /* the answer */
 	struct buf text;     /* of the answer: one line per reason */
 };
 
-/* The process's part, in the control thread; set in crew->control_ops before the threads start. Each
- * takes the request and ends with control_answer, at once or later. */
+/* The process's part, in the control thread; set in crew->control_ops before the threads start.
+ * Each takes the request and ends with control_answer, at once or later. */
 struct control_ops {
 	void (*reload)(void *process, struct control_request *req);
 	void (*set)(void *process, struct control_request *req);

@@ -61,7 +61,8 @@ void gate_post_dial(struct gate *g, struct dial *d);
 enum err gate_post_site(struct gate *g, struct site *site) MUST_CHECK;
 /* Give free memory back to the kernel: thousands of sessions have gone. */
 void gate_post_release(struct gate *g);
-/* Stop accepting, but from the Unix socket; drop whoever is not in yet. Logins to servers go on. Once. */
+/* Stop accepting, but from the Unix socket; drop whoever is not in yet. Logins to servers go on.
+ * Once. */
 void gate_post_close(struct gate *g);
 /* End the thread. Once. */
 void gate_post_stop(struct gate *g);

@@ -42,8 +42,8 @@ int route_servers(const struct route *route);
 int route_sessions(const struct route *route);
 void route_count_session(struct route *route, int change);
 
-/* Logins of this route that began before `at` are old: servers on their way between threads, where no
- * order finds them, are replaced when they arrive. Any thread. */
+/* Logins of this route that began before `at` are old: servers on their way between threads, where
+ * no order finds them, are replaced when they arrive. Any thread. */
 void route_renew(struct route *route, usec_t at);
 usec_t route_renewed(const struct route *route); /* 0: never */
 

@@ -34,9 +34,10 @@ struct site {
 /* Read, parse and check everything. Every finding goes to rep; *out is written only without errors.
  * ERR_CONFIG, ERR_NO_MEMORY. Control thread. */
 enum err site_load(const char *path, struct report *rep, struct site **out) MUST_CHECK;
-/* The same configuration but for one setting, checked as a whole: settings are those of `old`, databases,
- * users and identities what had been read for it. Certificate files are read anew only for a setting about
- * TLS. Findings and errors as above, ERR_CONFIG for a value that is refused too. Control thread. */
+/* The same configuration but for one setting, checked as a whole: settings are those of `old`,
+ * databases, users and identities what had been read for it. Certificate files are read anew only
+ * for a setting about TLS. Findings and errors as above, ERR_CONFIG for a value that is refused
+ * too. Control thread. */
 enum err site_change(const struct site *old, const struct setting *row, const char *value,
                      struct report *rep, struct site **out) MUST_CHECK;
 struct site *site_hold(struct site *site);

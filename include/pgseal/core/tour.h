@@ -38,7 +38,7 @@ STAILQ_HEAD(tour_list, tour);
 void tour_start(struct tour *t);
 /* Call visit again for the parked ones: something changed. Cheap when there are none. */
 void tour_revisit(struct worker *w);
-/* The same in every worker, from any of them: something changed that a tour looks at wherever it is. */
+/* The same in every worker, from any: something changed that a tour looks at wherever it is. */
 void tour_revisit_all(struct crew *crew);
 
 #endif

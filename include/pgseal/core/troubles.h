@@ -1,7 +1,9 @@
-/* What has gone wrong lately, by kind, for SHOW ERRORS: the last case of each and how many there were.
+/* What has gone wrong lately, by kind, for SHOW ERRORS: the last case of each and how many there
+ * were.
  *
- * All threads write to it, under a mutex: a case costs a copy of a line, next to a handshake or a login
- * that failed. The kinds are few; beyond TROUBLES_MAX the one that is quiet for longest gives way. */
+ * All threads write to it, under a mutex: a case costs a copy of a line, next to a handshake or a
+ * login that failed. The kinds are few; beyond TROUBLES_MAX the one that is quiet for longest gives
+ * way. */
 #ifndef PGSEAL_CORE_TROUBLES_H
 #define PGSEAL_CORE_TROUBLES_H
 

@@ -10,8 +10,8 @@
 #include "pgseal/base/report.h"
 #include "pgseal/base/settings.h"
 
-/* One file of certificates, or of a key, that the process uses, as SHOW TLS prints it. Owned by the list's
- * holder. Of a key only its hash is told: that of the public key, as spki: in [identities]. */
+/* One file of certificates, or of a key, that the process uses, as SHOW TLS prints it. Owned by the
+ * list's holder. Of a key the hash of its public key is told, as spki: in [identities]. */
 struct tls_file {
 	const char *setting; /* static: "client_tls_cert_file", ... */
 	char *path;
