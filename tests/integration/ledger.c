@@ -83,13 +83,21 @@ static struct rig_text enter(struct member *m, long serial)
 	return state.s[0] == '\0' ? run(m, "COMMIT") : state;
 }
 
+/* pgseal itself goes: then nobody can tell why, nor be reached for a while. */
+static bool may_be_lost(const struct ledger *l)
+{
+	return strstr(l->losses, "lost") != NULL;
+}
+
 static void connect_anew(struct member *m)
 {
 	struct ledger *l = m->crowd->arg;
 
-	PQfinish(m->conn);
-	m->conn = PQconnectdb(m->crowd->conninfo);
-	if (PQstatus(m->conn) != CONNECTION_OK)
+	do {
+		PQfinish(m->conn);
+		m->conn = PQconnectdb(m->crowd->conninfo);
+	} while (PQstatus(m->conn) != CONNECTION_OK && may_be_lost(l) && crowd_goes_on(m));
+	if (PQstatus(m->conn) != CONNECTION_OK && !may_be_lost(l))
 		member_fault(m, "reconnect: %s", PQerrorMessage(m->conn));
 	l->overheard[m->index][0] = '\0';
 	PQsetNoticeReceiver(m->conn, overhear, m);
@@ -249,7 +257,7 @@ void ledger_close(struct ledger *l)
 	crowd_join(&l->crowd);
 	for (size_t i = 0; i < LEDGER_HEARD_MAX && l->heard[i].count > 0; i++)
 		fprintf(stderr, "# %s: told %s: %d times\n", l->database, l->heard[i].sqlstate,
-		            l->heard[i].count);
+		        l->heard[i].count);
 	audit(l);
 	pthread_mutex_destroy(&l->lock);
 	if (l->rig != NULL)

@@ -27,7 +27,8 @@ struct ledger {
 	} heard[LEDGER_HEARD_MAX];
 };
 
-/* What a client may be told whose server goes; "lost", an end without a word, never is. */
+/* What a client may be told whose server goes. "lost", an end without a word, is only for tests that end
+ * pgseal itself; clients then try until they are let in. */
 #define LEDGER_LOSSES "08006 57P01 57P02 57P03 57P05"
 
 /* A database of that name with an empty ledger. */

@@ -314,6 +314,14 @@ void rig_signal(struct rig *rig, int signo)
 	cr_assert(rig->pid != 0 && kill(rig->pid, signo) == 0, "pgseal does not run");
 }
 
+void rig_replace(struct rig *rig)
+{
+	rig_signal(rig, SIGKILL);
+	while (!has_ended(rig))
+		rig_nap();
+	launch(rig);
+}
+
 int rig_wait_exit(struct rig *rig, int wait_ms)
 {
 	int64_t deadline = rig_now_ms() + wait_ms;

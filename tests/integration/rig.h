@@ -74,6 +74,8 @@ void rig_signal(struct rig *rig, int signo);
 /* Exit status, 128 + signal when killed, -1 if it still runs after wait_ms. rig_stop then expects
  * nothing more. */
 int rig_wait_exit(struct rig *rig, int wait_ms);
+/* By SIGKILL, and another in its place on the same configuration, listening when this returns. */
+void rig_replace(struct rig *rig);
 pid_t rig_pid(const struct rig *rig);
 int rig_port(const struct rig *rig);
 /* Another one, for whatever pgseal may listen on besides; nobody else's as long as the test runs. */

@@ -1,10 +1,11 @@
 /* The connection to PostgreSQL breaks behind any byte of it: in the handshake, in the login, or in the
- * middle of the TLS record that brings an answer. */
+ * middle of the TLS record that brings an answer; or the whole machine is gone. */
 #include <arpa/inet.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +14,16 @@
 
 #include <criterion/criterion.h>
 
+#include "tests/integration/ledger.h"
 #include "tests/integration/rig_priv.h"
+#include "tests/integration/world.h"
 
 #define LOGIN_STEP 89     /* a login that breaks costs a pause, so not every byte of it is tried */
 #define SIGNATURE_SLACK 8 /* handshakes differ in length, by their signatures */
 
 TestSuite(fault_wire, .timeout = 180);
 
-/* Passes on one connection after the other. */
+/* Passes on what comes for PostgreSQL, each connection in a thread. */
 static struct wire {
 	int fd, port;
 	pthread_t thread;
@@ -72,35 +75,60 @@ static void connect_both(int client, int server, long limit)
 	}
 }
 
+static void *serve(void *arg)
+{
+	int client = (int)(intptr_t)arg, server = reach_postgres();
+	long limit = atomic_exchange(&wire.limit, 0);
+
+	if (server >= 0)
+		connect_both(client, server, limit > 0 ? limit : LONG_MAX);
+	close(client);
+	close(server);
+	return NULL;
+}
+
 static void *run(void *unused)
 {
-	int client, server;
+	pthread_t thread;
+	int client;
 
-	while ((client = accept(wire.fd, NULL, NULL)) >= 0) {
-		long limit = atomic_exchange(&wire.limit, 0);
-
-		if ((server = reach_postgres()) >= 0)
-			connect_both(client, server, limit > 0 ? limit : LONG_MAX);
-		close(client);
-		close(server);
-	}
+	while ((client = accept(wire.fd, NULL, NULL)) >= 0)
+		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)client) == 0)
+			pthread_detach(thread);
 	return unused;
 }
 
 /* ---- the tests ---- */
 
-static void start(void)
+static void open_wire(const char *address)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET,
-		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = inet_addr(address) };
 	socklen_t len = sizeof(at);
 
-	rig_require();
 	wire.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	cr_assert(bind(wire.fd, (struct sockaddr *)&at, len) == 0 && listen(wire.fd, 16) == 0 &&
 	          getsockname(wire.fd, (struct sockaddr *)&at, &len) == 0);
 	wire.port = ntohs(at.sin_port);
+}
+
+/* Where this is called, PostgreSQL is to be reached. */
+static void serve_wire(void)
+{
 	cr_assert(pthread_create(&wire.thread, NULL, run, NULL) == 0);
+}
+
+static void close_wire(void)
+{
+	shutdown(wire.fd, SHUT_RDWR);
+	pthread_join(wire.thread, NULL);
+	close(wire.fd);
+}
+
+static void start(void)
+{
+	rig_require();
+	open_wire("127.0.0.1");
+	serve_wire();
 	/* each server is used once */
 	rig = rig_start(
 		"workers = 1\nserver_lifetime = 0\n",
@@ -111,9 +139,7 @@ static void start(void)
 static void stop(void)
 {
 	rig_stop(rig);
-	shutdown(wire.fd, SHUT_RDWR);
-	pthread_join(wire.thread, NULL);
-	close(wire.fd);
+	close_wire();
 }
 
 /* Bytes of PostgreSQL's until the login is done, and until the answer is. */
@@ -167,4 +193,41 @@ Test(fault_wire, breaks_anywhere_in_an_answer)
 	cr_assert_str_eq(rig_query(conn, "SELECT 1").s, "1");
 	PQfinish(conn);
 	stop();
+}
+
+/* Packets vanish, as when a machine loses its power. Those who have a server are told when the tcp_
+ * settings say that it is gone; the others wait for it. */
+Test(fault_wire, machine_of_postgres_is_gone_for_a_while)
+{
+	static struct ledger ledger;
+	struct remote remote;
+
+	rig_alone();
+	rig_require();
+	world_require();
+	remote_open(&remote);
+	remote_enter(&remote);
+	open_wire(remote.its);
+	remote_leave(&remote);
+	serve_wire();
+	ledger_create("f_machine");
+	rig = rig_start("workers = 2\nquery_wait_timeout = 60\nserver_connect_timeout = 1s\n"
+	                "server_login_retry = 200ms\ntcp_keepidle = 1\ntcp_keepintvl = 1\n"
+	                "tcp_keepcnt = 2\ntcp_user_timeout = 3000\n",
+	                rig_printf("f_machine = host=%s port=%d sslmode=verify-ca dbname=f_machine "
+	                           "pool_size=4\n",
+	                           remote.its, wire.port)
+	                        .s,
+	                NULL);
+	ledger_open_at(&ledger, rig, "f_machine", "", "08006");
+	ledger_run(&ledger, 300);
+	remote_cut(&remote);
+	cr_assert(rig_wait_log(rig, "server lost.*(timed out|No route)", RIG_PATIENCE_MS));
+	ledger_run(&ledger, 1000);
+	remote_mend(&remote);
+	ledger_recovers(&ledger, rig_now_ms());
+	cr_assert_gt(ledger_heard(&ledger, "08006"), 0);
+	ledger_close(&ledger);
+	stop();
+	remote_close(&remote);
 }

@@ -73,3 +73,17 @@ Test(ledger, is_right_while_backends_are_killed)
 	ledger_recovers(&ledger, rig_now_ms());
 	ledger_close(&ledger);
 }
+
+/* Nobody can be told anything: connections end, and clients come again. */
+Test(ledger, is_right_when_pgseal_itself_is_killed)
+{
+	rig_alone();
+	ledger_open(&ledger, "b_pgseal", NULL, "lost");
+	for (int i = 0; i < 3; i++) {
+		ledger_run(&ledger, 400);
+		rig_replace(ledger.rig);
+		ledger_recovers(&ledger, rig_now_ms());
+	}
+	cr_assert_gt(ledger_heard(&ledger, "lost"), 1);
+	ledger_close(&ledger);
+}

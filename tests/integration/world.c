@@ -91,11 +91,12 @@ void remote_open(struct remote *r)
 	r->here = open_namespace(getpid());
 	r->there = open_namespace(r->pid);
 	snprintf(r->address, sizeof(r->address), "%.30s", address_of(1).s);
+	snprintf(r->its, sizeof(r->its), "%.30s", address_of(2).s);
 	run(rig_printf("ip link add %s type veth peer name wire netns %d", wire.s, (int)r->pid).s);
 	run(rig_printf("ip addr add %s/30 dev %s && ip link set %s up", r->address, wire.s, wire.s)
 	            .s);
 	remote_enter(r);
-	run(rig_printf("ip addr add %s/30 dev wire && ip link set wire up", address_of(2).s).s);
+	run(rig_printf("ip addr add %s/30 dev wire && ip link set wire up", r->its).s);
 	remote_leave(r);
 }
 
@@ -113,6 +114,13 @@ void remote_cut(struct remote *r)
 {
 	remote_enter(r);
 	run("ip link set wire down");
+	remote_leave(r);
+}
+
+void remote_mend(struct remote *r)
+{
+	remote_enter(r);
+	run("ip link set wire up");
 	remote_leave(r);
 }
 

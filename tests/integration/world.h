@@ -18,12 +18,14 @@ struct remote {
 	int hold;
 	int there, here;
 	char address[32]; /* ours, as seen from there */
+	char its[32];     /* its own */
 };
 void remote_open(struct remote *r);
 void remote_enter(struct remote *r);
 void remote_leave(struct remote *r);
 /* The wire is cut: packets vanish in both directions, and nobody is told. */
 void remote_cut(struct remote *r);
+void remote_mend(struct remote *r);
 void remote_close(struct remote *r);
 
 /* The path as a process in a world of its own sees it. */
