@@ -53,17 +53,23 @@ static void keep_restart_only(const struct site *old, struct site *new, struct r
 	}
 }
 
-/* Everybody gets the new site, or nobody. */
+/* Everybody gets the new site, or nobody: so all letters are written before one is posted. */
 static enum err spread_site(struct process *p, struct site *site)
 {
-	enum err rc = ERR_OK;
-	size_t i;
+	size_t i, n = 0, gates = p->crew.gate_count, all = gates + p->crew.worker_count;
+	struct letter *letters[2 * CREW_MAX];
 
-	for (i = 0; rc == ERR_OK && i < p->crew.gate_count; i++)
-		rc = gate_post_site(p->crew.gates[i], site);
-	for (i = 0; rc == ERR_OK && i < p->crew.worker_count; i++)
-		rc = worker_post_site(p->crew.workers[i], site);
-	return rc;
+	while (n < all &&
+	       (letters[n] = n < gates ? gate_site_letter(site) : worker_site_letter(site)) != NULL)
+		n++;
+	for (i = 0; i < n; i++)
+		if (n < all)
+			letters[i]->discard(letters[i]);
+		else if (i < gates)
+			gate_post(p->crew.gates[i], letters[i]);
+		else
+			worker_post(p->crew.workers[i - gates], letters[i]);
+	return n == all ? ERR_OK : ERR_NO_MEMORY;
 }
 
 /* Takes the new site, or lets go of it and keeps the old one. */

@@ -109,9 +109,9 @@ static void follow_site(void *owner, struct site *site)
 	g->site = site;
 }
 
-enum err gate_post_site(struct gate *g, struct site *site)
+struct letter *gate_site_letter(struct site *site)
 {
-	return site_post(g->mailbox, site, follow_site);
+	return site_letter(site, follow_site);
 }
 
 static void drop_visitors(struct visitor_list *list, bool local)

@@ -387,19 +387,17 @@ static void letter_deliver(struct letter *letter, void *owner)
 	free(l);
 }
 
-enum err site_post(struct mailbox *mb, struct site *site,
-                   void (*follow)(void *owner, struct site *site))
+struct letter *site_letter(struct site *site, void (*follow)(void *owner, struct site *site))
 {
 	struct site_letter *l = calloc(1, sizeof(*l));
 
 	if (l == NULL)
-		return ERR_NO_MEMORY;
+		return NULL;
 	l->letter.deliver = letter_deliver;
 	l->letter.discard = letter_discard;
 	l->follow = follow;
 	l->site = site_hold(site);
-	mailbox_post(mb, &l->letter);
-	return ERR_OK;
+	return &l->letter;
 }
 
 struct database *site_database(const struct site *site, const char *name)

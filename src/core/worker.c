@@ -83,9 +83,9 @@ static void follow_site(void *owner, struct site *site)
 	deadlines_follow(w);
 }
 
-enum err worker_post_site(struct worker *w, struct site *site)
+struct letter *worker_site_letter(struct site *site)
 {
-	return site_post(w->mailbox, site, follow_site);
+	return site_letter(site, follow_site);
 }
 
 struct look_letter {

@@ -19,6 +19,8 @@
 #define STEPS_MAX 40
 #define PATIENT_MS 30000 /* half of what a client waits for a server */
 
+#define SETTINGS "gates = 1\nserver_lifetime = 0\nquery_wait_timeout = 60s\n"
+
 TestSuite(fault_memory, .timeout = 180);
 
 static struct famine *famine;
@@ -132,6 +134,50 @@ static void all_is_well(long at)
 	PQfinish(conn);
 }
 
+/* ---- a reload is whole or has not been ---- */
+
+#define WORKERS 2
+static PGconn *consoles[WORKERS]; /* one on each worker */
+
+static void open_consoles(void)
+{
+	for (int i = 0; i < WORKERS; i++) {
+		consoles[i] = PQconnectdb(rig_printf("host=%s port=%d user=pgseal dbname=pgseal",
+		                                     rig_dir(rig), rig_port(rig))
+		                                  .s);
+		cr_assert(PQstatus(consoles[i]) == CONNECTION_OK);
+	}
+}
+
+/* What a worker goes by. */
+static struct rig_text in_force(PGconn *console)
+{
+	PGresult *res = PQexec(console, "SHOW CONFIG");
+	struct rig_text value = { "" };
+
+	for (int row = 0; row < PQntuples(res); row++)
+		if (strcmp(rig_cell(res, row, "key").s, "max_client_conn") == 0)
+			value = rig_cell(res, row, "value");
+	PQclear(res);
+	return value;
+}
+
+/* To another value each time; afterwards all go by the same. */
+static void try_changing_reload(void)
+{
+	static int value = 1000;
+	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
+
+	rig_configure(rig, rig_printf(SETTINGS "workers = 2\nmax_client_conn = %d\n", ++value).s,
+	              NULL, NULL);
+	try_reload();
+	famine->from = 0;
+	while (strcmp(in_force(consoles[0]).s, in_force(consoles[1]).s) != 0) {
+		cr_assert(rig_left_ms(deadline) > 0, "the workers disagree");
+		rig_nap();
+	}
+}
+
 /* How many allocations it takes, when all goes well. */
 static long measure(void (*attempt)(void))
 {
@@ -190,28 +236,29 @@ static void fail_each(void (*attempt)(void), long burst)
 	cr_assert_gt(hit, 10);
 }
 
-#define SETTINGS "workers = 1\ngates = 1\nserver_lifetime = 0\nquery_wait_timeout = 60s\n"
-
 /* ---- pgseal's own allocations: each ---- */
 
 Test(fault_memory, of_its_own_for_a_session_runs_out)
 {
-	start(SETTINGS, true);
+	start(SETTINGS "workers = 1\n", true);
 	fail_each(try_session, 1);
 	rig_stop(rig);
 }
 
 Test(fault_memory, of_its_own_for_the_console_runs_out)
 {
-	start(SETTINGS, true);
+	start(SETTINGS "workers = 1\n", true);
 	fail_each(try_console, 1);
 	rig_stop(rig);
 }
 
 Test(fault_memory, of_its_own_for_a_reload_runs_out)
 {
-	start(SETTINGS, true);
-	fail_each(try_reload, 1);
+	start(SETTINGS "workers = 2\n", true);
+	open_consoles();
+	fail_each(try_changing_reload, 1);
+	for (int i = 0; i < WORKERS; i++)
+		PQfinish(consoles[i]);
 	rig_stop(rig);
 }
 
@@ -219,21 +266,21 @@ Test(fault_memory, of_its_own_for_a_reload_runs_out)
 
 Test(fault_memory, for_a_session_runs_out)
 {
-	start(SETTINGS, false);
+	start(SETTINGS "workers = 1\n", false);
 	fail_each(try_session, 1);
 	rig_stop(rig);
 }
 
 Test(fault_memory, for_a_session_runs_out_for_a_while)
 {
-	start(SETTINGS, false);
+	start(SETTINGS "workers = 1\n", false);
 	fail_each(try_session, 20);
 	rig_stop(rig);
 }
 
 Test(fault_memory, for_a_reload_runs_out)
 {
-	start(SETTINGS, false);
+	start(SETTINGS "workers = 1\n", false);
 	fail_each(try_reload, 1);
 	rig_stop(rig);
 }

@@ -58,7 +58,7 @@ void gate_free(struct gate *g);
 /* Letters from other threads. */
 void gate_post(struct gate *g, struct letter *letter);
 void gate_post_dial(struct gate *g, struct dial *d);
-enum err gate_post_site(struct gate *g, struct site *site) MUST_CHECK;
+struct letter *gate_site_letter(struct site *site); /* NULL: out of memory */
 /* Give free memory back to the kernel: thousands of sessions have gone. */
 void gate_post_release(struct gate *g);
 /* Stop accepting, but from the Unix socket; drop whoever is not in yet. Logins to servers go on.

@@ -42,10 +42,9 @@ enum err site_change(const struct site *old, const struct setting *row, const ch
                      struct report *rep, struct site **out) MUST_CHECK;
 struct site *site_hold(struct site *site);
 void site_release(struct site *site); /* NULL is fine */
-/* Send a new reference to another thread: follow(owner of the mailbox, site) takes it over there.
- * ERR_NO_MEMORY. */
-enum err site_post(struct mailbox *mb, struct site *site,
-                   void (*follow)(void *owner, struct site *site)) MUST_CHECK;
+/* A letter that brings a new reference to another thread: follow(owner of the mailbox, site) takes it
+ * over there. NULL: out of memory. */
+struct letter *site_letter(struct site *site, void (*follow)(void *owner, struct site *site));
 
 /* The entry of that name, or the fallback, or NULL. Borrowed from the site. */
 struct database *site_database(const struct site *site, const char *name);

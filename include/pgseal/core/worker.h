@@ -68,7 +68,7 @@ void worker_free(struct worker *w);
 void worker_post(struct worker *w, struct letter *letter);
 /* A session that a gate has let in, off its io: given away. */
 void worker_post_session(struct worker *w, struct session *s);
-enum err worker_post_site(struct worker *w, struct site *site) MUST_CHECK;
+struct letter *worker_site_letter(struct site *site); /* NULL: out of memory */
 /* Drain: sessions end with 57P01 as they come to a transaction's end; at once: now. Control
  * is told when the last session is gone. */
 void worker_post_drain(struct worker *w, bool at_once);
