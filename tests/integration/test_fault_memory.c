@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -16,7 +17,7 @@
 #include "tests/integration/rig_priv.h"
 
 /* Allocations that are tried, spread over all that there are; the environment may ask for more. */
-#define STEPS_MAX 40
+#define STEPS_MAX 25
 #define PATIENT_MS 30000 /* half of what a client waits for a server */
 
 #define SETTINGS "gates = 1\nserver_lifetime = 0\nquery_wait_timeout = 60s\n"
@@ -91,6 +92,32 @@ static void try_session(void)
 		try_query(conn, "SET search_path = pg_catalog; SELECT repeat('x', 100000)");
 		PQclear(PQprepare(conn, "named", "SELECT 1", 0, NULL));
 		try_query(conn, "COMMIT");
+	}
+	PQfinish(conn);
+}
+
+/* Cancel one query, and leave in the middle of another, inside a transaction. */
+static void try_leaving(void)
+{
+	PGconn *conn = PQconnectStart(rig_conninfo(rig, "alice", "").s);
+	struct linger hard = { 1, 0 };
+	PGcancel *cancel;
+	char why[256];
+
+	if (connect_in_time(conn)) {
+		try_query(conn, "BEGIN");
+		cancel = PQgetCancel(conn);
+		if (PQsendQuery(conn, "SELECT pg_sleep(0.1)")) {
+			(void)PQcancel(cancel, why, sizeof(why));
+			cr_assert(rig_wait_readable(conn, PATIENT_MS), "no answer");
+			while (PQgetResult(conn) != NULL)
+				;
+		}
+		PQfreeCancel(cancel);
+		(void)PQsendQuery(conn, "SELECT pg_sleep(60)");
+		/* a reset, without a goodbye */
+		setsockopt(PQsocket(conn), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		close(PQsocket(conn));
 	}
 	PQfinish(conn);
 }
@@ -242,6 +269,13 @@ Test(fault_memory, of_its_own_for_a_session_runs_out)
 {
 	start(SETTINGS "workers = 1\n", true);
 	fail_each(try_session, 1);
+	rig_stop(rig);
+}
+
+Test(fault_memory, of_its_own_for_cancel_and_cleaning_up_runs_out)
+{
+	start(SETTINGS "workers = 1\n", true);
+	fail_each(try_leaving, 1);
 	rig_stop(rig);
 }
 
