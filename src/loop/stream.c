@@ -18,8 +18,8 @@ struct io *io_create(struct loop *loop)
 	if (io == NULL)
 		return NULL;
 	io->loop = loop;
-	io->in_owner = io->out_owner = NULL;
-	io->in_pos = io->in_len = io->out_len = 0;
+	io->in_owner = NULL;
+	io->in_pos = io->in_len = io->out_len = io->part_count = 0;
 	STAILQ_INIT(&io->failed);
 	return io;
 }
@@ -74,21 +74,28 @@ static void stream_hold(struct stream *s, const uint8_t *at, size_t n)
 		stream_set_interest(s, LOOP_WRITE, 0);
 }
 
-void io_flush(struct io *io)
+static void part_flush(struct stream *s, const uint8_t *at, size_t len)
 {
-	struct stream *s = io->out_owner;
-	size_t sent = 0, len = io->out_len;
+	size_t sent = 0;
 
-	if (s == NULL)
-		return;
-	io->out_owner = NULL;
-	io->out_len = 0;
 	/* An alert that OpenSSL wrote while it gave up still goes out. */
 	if (s->error > 0)
 		return;
 	if (s->held.len == 0)
-		sent = stream_send(s, io->out, len);
-	stream_hold(s, io->out + sent, len - sent);
+		sent = stream_send(s, at, len);
+	stream_hold(s, at + sent, len - sent);
+}
+
+void io_flush(struct io *io)
+{
+	const uint8_t *at = io->out;
+	size_t i, count = io->part_count;
+
+	io->part_count = io->out_len = 0;
+	for (i = 0; i < count; i++) {
+		part_flush(io->parts[i].s, at, io->parts[i].len);
+		at += io->parts[i].len;
+	}
 }
 
 void io_end_turn(struct io *io)
@@ -122,10 +129,25 @@ static size_t end_take(struct tls_end *end, void *to, size_t n)
 	return n;
 }
 
+/* The part of the output that the stream's next bytes go to: the last one, if it is its own. */
+static struct io_part *part_of(struct io *io, struct stream *s)
+{
+	struct io_part *last = io->part_count > 0 ? &io->parts[io->part_count - 1] : NULL;
+
+	if (last != NULL && last->s == s)
+		return last;
+	if (io->part_count == IO_PARTS)
+		io_flush(io);
+	last = &io->parts[io->part_count++];
+	*last = (struct io_part){ .s = s };
+	return last;
+}
+
 /* Bytes for the wire. They queue behind what is held; they share the output buffer otherwise. */
 static void stream_put(struct stream *s, const uint8_t *at, size_t n)
 {
 	struct io *io = s->io;
+	struct io_part *part;
 	size_t room;
 
 	if (s->error > 0)
@@ -134,22 +156,18 @@ static void stream_put(struct stream *s, const uint8_t *at, size_t n)
 		stream_send(s, at, n);
 		return;
 	}
-	if (io->out_owner != s) {
-		io_flush(io);
-		io->out_owner = s;
-	}
-	while (n > 0 && io->out_owner == s) {
+	while (n > 0) {
+		if (io->out_len == IO_OUT_BYTES)
+			io_flush(io);
+		part = part_of(io, s);
 		room = IO_OUT_BYTES - io->out_len;
 		if (room > n)
 			room = n;
 		memcpy(io->out + io->out_len, at, room);
 		io->out_len += room;
+		part->len += room;
 		at += room;
 		n -= room;
-		if (n > 0) {
-			io_flush(io);
-			io->out_owner = s;
-		}
 	}
 }
 
@@ -218,8 +236,7 @@ void stream_stop(struct stream *s)
 
 	if (io == NULL)
 		return;
-	if (io->out_owner == s)
-		io_flush(io);
+	io_flush(io);
 	if (io->in_owner == s)
 		io->in_owner = NULL;
 	if (s->failing)
@@ -232,7 +249,7 @@ void stream_stop(struct stream *s)
 
 void stream_part(struct stream *s)
 {
-	if (s->io != NULL && s->io->out_owner == s)
+	if (s->io != NULL)
 		io_flush(s->io);
 	if (s->held.len > 0)
 		stream_send(s, s->held.at, s->held.len);

@@ -1,9 +1,11 @@
 /* A byte stream over a socket, in TLS or in the clear, through its thread's shared buffers.
  *
  * One recv per readiness brings whatever has come into the thread's input buffer; stream_read decrypts
- * it from there. stream_write encrypts into the thread's output buffer, which belongs to one stream at
- * a time and goes out in one send when another stream needs it, when it is full, or at the end of the
- * turn. Only what the kernel would not take is kept per stream.
+ * it from there. stream_write encrypts into the thread's output buffer, where what goes to one stream lies
+ * behind what goes to another until there is no room for more, or the turn ends: then all of it is sent,
+ * once per stream as a rule. Cryptography in one go and system calls in another suit the processor's
+ * caches, and who is woken by a send has everything at hand. Only what the kernel would not take is kept
+ * per stream.
  *
  * Nothing here blocks and nothing calls back into the caller from within stream_read or stream_write:
  * a broken socket is told at the end of the turn. Thread: the one whose io it was put on. */
@@ -24,6 +26,7 @@
 /* Most plaintext that comes of it: OpenSSL may hold all but the end of one more record. */
 #define IO_PLAIN_BYTES (IO_IN_BYTES + SSL3_RT_MAX_PLAIN_LENGTH)
 #define IO_OUT_BYTES (IO_PLAIN_BYTES + 4096u) /* as much plaintext, encrypted, fits */
+#define IO_PARTS     32u              /* most sends that are put off */
 #define IO_KEPT_MAX  65536u           /* most that a caller keeps and wants in front of new bytes */
 
 struct stream;
@@ -41,7 +44,11 @@ struct io {
 	struct loop *loop;
 	struct stream *in_owner;  /* whose ciphertext lies in `in` */
 	size_t in_pos, in_len;
-	struct stream *out_owner; /* whose bytes lie in `out` */
+	struct io_part {          /* whose bytes lie in `out`, one behind the other */
+		struct stream *s;
+		size_t len;
+	} parts[IO_PARTS];
+	size_t part_count;
 	size_t out_len;
 	STAILQ_HEAD(, stream) failed; /* to be told at the end of the turn */
 	uint8_t in[IO_IN_BYTES];
