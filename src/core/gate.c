@@ -245,6 +245,7 @@ static void *gate_main(void *arg)
 	close_doors(g, true);
 	end_of_turn(g);
 	dialler_drop_all(g);
+	loop_settle(g->loop);
 	return NULL;
 }
 

@@ -108,6 +108,15 @@ void loop_stop(struct loop *loop)
 	event_base_loopbreak(loop->base);
 }
 
+void loop_settle(struct loop *loop)
+{
+	struct fixture *f;
+
+	SLIST_FOREACH(f, &loop->fixtures, link)
+		event_del(&f->event);
+	event_base_loop(loop->base, EVLOOP_NONBLOCK);
+}
+
 usec_t loop_now(struct loop *loop)
 {
 	if (loop->now == 0)

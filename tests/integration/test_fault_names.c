@@ -149,3 +149,20 @@ Test(fault_names, address_that_changes_is_found_at_the_next_login)
 	nameserver_move(&ns, "127.0.0.1");
 	served_behind(conn, "another address", since);
 }
+
+/* What was asked and never answered is no leak either. */
+Test(fault_names, shutdown_while_the_resolver_is_silent)
+{
+	PGconn *conn;
+
+	start_elsewhere();
+	conn = rig_connect(rig, "dbname=app");
+	rig_exec(conn, "SELECT 1");
+	ns.mood = NAMESERVER_SILENT;
+	cr_assert(PQsendQuery(conn, "SELECT 1"));
+	for (long before = ns.asked; ns.asked == before;)
+		rig_nap();
+	rig_stop(rig);
+	PQfinish(conn);
+	nameserver_stop(&ns);
+}

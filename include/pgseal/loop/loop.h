@@ -21,6 +21,9 @@ void loop_free(struct loop *loop);
 /* Turn until loop_stop. end_of_turn(arg) is called behind the callbacks of every turn. */
 void loop_run(struct loop *loop, void (*end_of_turn)(void *arg), void *arg);
 void loop_stop(struct loop *loop);
+/* Behind loop_run: let libevent do what it has put off, as for questions that were cancelled. No letter
+ * is delivered any more. */
+void loop_settle(struct loop *loop);
 
 /* Monotonic time of the turn, read once. */
 usec_t loop_now(struct loop *loop);
