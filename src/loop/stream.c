@@ -373,6 +373,13 @@ enum stream_next stream_handshake(struct stream *s, bool *done)
 
 /* ---- writing ---- */
 
+/* What fits as a whole shall go out as a whole, not in two sends. */
+static void make_room(struct io *io, size_t n)
+{
+	if (io != NULL && io->out_len + n > IO_OUT_BYTES - IO_RECORDS_BYTES)
+		io_flush(io);
+}
+
 void stream_write(struct stream *s, const void *at, size_t n)
 {
 	size_t done;
@@ -384,6 +391,7 @@ void stream_write(struct stream *s, const void *at, size_t n)
 		stream_put(s, at, n);
 		return;
 	}
+	make_room(s->io, n);
 	rc = SSL_write_ex(s->ssl, at, n, &done);
 	/* Our transport takes everything, so a short or refused write is a dead TLS connection. */
 	if ((rc != 1 || done != n) && s->error == 0)

@@ -22,10 +22,12 @@
 #include "pgseal/loop/loop.h"
 #include "pgseal/tls/bio.h"
 
-#define IO_IN_BYTES  65536u           /* most that one readiness brings, bytes of ciphertext */
+#define IO_IN_BYTES  131072u          /* most that one readiness brings, bytes of ciphertext */
 /* Most plaintext that comes of it: OpenSSL may hold all but the end of one more record. */
 #define IO_PLAIN_BYTES (IO_IN_BYTES + SSL3_RT_MAX_PLAIN_LENGTH)
-#define IO_OUT_BYTES (IO_PLAIN_BYTES + 4096u) /* as much plaintext, encrypted, fits */
+/* What the records around so much plaintext take. */
+#define IO_RECORDS_BYTES 4096u
+#define IO_OUT_BYTES (IO_PLAIN_BYTES + IO_RECORDS_BYTES)
 #define IO_PARTS     32u              /* most sends that are put off */
 #define IO_KEPT_MAX  65536u           /* most that a caller keeps and wants in front of new bytes */
 
