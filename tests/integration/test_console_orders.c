@@ -116,25 +116,25 @@ Test(orders, pause_of_one_database_leaves_the_others)
 	PQfinish(other);
 }
 
-/* No pool yet when PAUSE comes: the first one is born paused. */
+/* No pool yet when PAUSE comes: the first one is born paused. Nobody else here is carol. */
 Test(orders, pause_holds_for_roles_that_come_later)
 {
-	PGconn *operator = console(), *bob;
-	struct rig_text info = rig_conninfo(rig, "bob", "dbname=app");
+	PGconn *operator = console(), *carol;
+	struct rig_text info = rig_conninfo(rig, "carol", "dbname=app");
 
 	expect_tag(operator, "PAUSE app", "PAUSE");
-	bob = PQconnectStart(info.s);
-	for (int i = 0; i < 20 && PQconnectPoll(bob) != PGRES_POLLING_OK; i++)
+	carol = PQconnectStart(info.s);
+	for (int i = 0; i < 20 && PQconnectPoll(carol) != PGRES_POLLING_OK; i++)
 		usleep(20000);
-	cr_assert_neq(PQstatus(bob), CONNECTION_OK);
-	cr_assert_neq(PQstatus(bob), CONNECTION_BAD, "%s", PQerrorMessage(bob));
-	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bob'", "0",
+	cr_assert_neq(PQstatus(carol), CONNECTION_OK);
+	cr_assert_neq(PQstatus(carol), CONNECTION_BAD, "%s", PQerrorMessage(carol));
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_stat_activity WHERE usename = 'carol'", "0",
 	                         0));
 	expect_tag(operator, "RESUME app", "RESUME");
-	for (int i = 0; i < 1000 && PQconnectPoll(bob) != PGRES_POLLING_OK; i++)
+	for (int i = 0; i < 1000 && PQconnectPoll(carol) != PGRES_POLLING_OK; i++)
 		usleep(20000);
-	cr_assert_eq(PQstatus(bob), CONNECTION_OK, "%s", PQerrorMessage(bob));
-	PQfinish(bob);
+	cr_assert_eq(PQstatus(carol), CONNECTION_OK, "%s", PQerrorMessage(carol));
+	PQfinish(carol);
 	PQfinish(operator);
 }
 

@@ -249,7 +249,7 @@ Test(fault_login, of_odd_servers_is_told_by_its_cause)
 		impostor_start(&impostors[i],
 		               oddities[i].cert != NULL ? own_cert(oddities[i].cert).s : NULL,
 		               be_odd, &oddities[i]);
-	rig = rig_start("workers = 2\nquery_wait_timeout = 2s\nserver_connect_timeout = 500ms\n",
+	rig = rig_start("workers = 2\nquery_wait_timeout = 8s\nserver_connect_timeout = 3s\n",
 	                entries(ODDITIES, "").s, NULL);
 	connect_all(conns, ODDITIES);
 	for (size_t i = 0; i < ODDITIES; i++) {
