@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
 #include "config.h"
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -188,6 +190,8 @@ static enum err make_crew(struct process *p)
 		return rc;
 	if ((c->troubles = troubles_create()) == NULL)
 		return ERR_NO_MEMORY;
+	if (RAND_bytes(c->salt, sizeof(c->salt)) != 1)
+		return ERR_TLS;
 	for (; rc == ERR_OK && c->worker_count < workers; c->worker_count += rc == ERR_OK)
 		rc = worker_create(c, c->worker_count, p->site, &c->workers[c->worker_count]);
 	for (; rc == ERR_OK && c->gate_count < gates; c->gate_count += rc == ERR_OK)

@@ -48,6 +48,7 @@ const struct command commands_table[] = {
 	  .help = "Whom a certificate with these names would be." },
 	SHOW("TLS", view_tls, "Files of certificates and keys in force."),
 	SHOW("ERRORS", view_errors, "What has gone wrong, by kind, the latest first."),
+	SHOW("PINS", view_pins, "Server connections that sessions keep, and why."),
 	SHOW("MEM", view_mem, "Memory of connections and pools, and of the process."),
 	SHOW("DNS_HOSTS", view_dns_hosts, "Host names of servers, and where they have led."),
 	SHOW("DNS_ZONES", view_dns_zones, "None: zones are not watched."),

@@ -130,6 +130,16 @@ static void get_wait_us(struct cell *out, const struct row *row)
 
 /* --- the rest of PgBouncer's --- */
 
+static void get_prepared(struct cell *out, const struct row *row)
+{
+	const struct prepared *of = row->session != NULL ? row->session->prepared : NULL;
+
+	if (row->server != NULL)
+		cell_uint(out, copies_count(&row->server->copies));
+	else
+		cell_uint(out, of != NULL ? prepared_count(of) : 0);
+}
+
 static void get_close_needed(struct cell *out, const struct row *row)
 {
 	out->text = row->server != NULL && row->server->stale ? "1" : "0";
@@ -295,7 +305,7 @@ static void get_tls_group(struct cell *out, const struct row *row)
 	{ "remote_pid", TYPE_INT4, get_remote_pid },                  \
 	{ "tls", TYPE_TEXT, get_tls },                                \
 	{ "application_name", TYPE_TEXT, get_application_name },      \
-	{ "prepared_statements", TYPE_INT4, get_zero },               \
+	{ "prepared_statements", TYPE_INT4, get_prepared },           \
 	{ "id", TYPE_INT8, get_id }
 
 static const struct column plain_columns[] = { SOCKET_COLUMNS };
@@ -317,6 +327,31 @@ static const struct column buffer_columns[] = {
 	{ "send_remain", TYPE_INT4, get_send_remain },
 	{ "pkt_avail", TYPE_INT4, get_zero },
 	{ "send_avail", TYPE_INT4, get_zero },
+};
+
+/* --- PINS --- */
+
+static void get_pid(struct cell *out, const struct row *row)
+{
+	cell_uint(out, row->server->pid);
+}
+
+static void get_pin_reason(struct cell *out, const struct row *row)
+{
+	cell_text(out, pins_words(&row->server->pins).s);
+}
+
+static const struct column pins_columns[] = {
+	{ "database", TYPE_TEXT, get_database },
+	{ "user", TYPE_TEXT, get_user },
+	{ "identity", TYPE_TEXT, get_identity },
+	{ "application_name", TYPE_TEXT, get_application_name },
+	{ "addr", TYPE_TEXT, get_addr },
+	{ "port", TYPE_INT4, get_port },
+	{ "id", TYPE_INT8, get_id },
+	{ "server_pid", TYPE_INT4, get_pid },
+	{ "request_time", TYPE_TEXT, get_request_time },
+	{ "reason", TYPE_TEXT, get_pin_reason },
 };
 
 /* --- the rows --- */
@@ -418,10 +453,33 @@ static enum tour_next sockets_visit(struct request *rq, struct worker *w)
 	return servers_visit(rq, w);
 }
 
+static void pinned_rows(struct request *rq, struct worker *w, const struct pool *p)
+{
+	const struct server *srv;
+
+	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
+		if (srv->pins.held != 0 && srv->session->mode == POOL_TRANSACTION)
+			view_row(rq, &(struct row){ .now = loop_now(w->loop),
+			                            .wall = clock_wall_us(),
+			                            .worker = w,
+			                            .session = srv->session,
+			                            .server = srv,
+			                            .stream = &srv->session->stream,
+			                            .peer = srv->session->peer });
+}
+
+static enum tour_next pins_visit(struct request *rq, struct worker *w)
+{
+	for (const struct pool *p = w->pools; p != NULL; p = p->hh.next)
+		pinned_rows(rq, w, p);
+	return TOUR_ON;
+}
+
 #define VIEW(columns_, visit_)                                                         \
 	{ .columns = columns_, .count = sizeof(columns_) / sizeof(*columns_), .visit = visit_ }
 
 const struct view view_clients = VIEW(plain_columns, clients_visit);
+const struct view view_pins = VIEW(pins_columns, pins_visit);
 const struct view view_clients_extended = VIEW(extended_columns, clients_visit);
 const struct view view_servers = VIEW(plain_columns, servers_visit);
 const struct view view_servers_extended = VIEW(extended_columns, servers_visit);

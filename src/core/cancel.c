@@ -46,7 +46,8 @@ static void cancel_session(struct session *s)
 	else if (s->state == SESSION_WAITING)
 		session_fail_request(s, SQLSTATE_QUERY_CANCELED,
 		                     "canceling statement due to user request");
-	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker))
+	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker) &&
+	         s->server->chore != CHORE_PROBE) /* its query has ended */
 		cancel_server(s->server);
 }
 
@@ -93,7 +94,7 @@ static struct server *find_server(struct pool *p, uint64_t id)
 	int state;
 
 	for (state = 0; state < SERVER_CLOSING; state++)
-		TAILQ_FOREACH(srv, &p->servers[state], link)
+		TAILQ_FOREACH (srv, &p->servers[state], link)
 			if (srv->id == id)
 				return srv;
 	return NULL;
@@ -148,7 +149,8 @@ void cancel_server(struct server *srv)
 	struct dial *d;
 
 	/* One at a time; and never while statements of ours run in front of the client's. */
-	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_SETUP;
+	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_SETUP ||
+	                    srv->chore == CHORE_FETCH;
 	if (srv->cancel_again)
 		return;
 	if ((d = dial_create(p->worker, p->route, srv->db)) == NULL) {

@@ -9,13 +9,19 @@
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
+#include "statements_priv.h"
 
 bool chore_lets_client(const struct server *srv)
 {
 	/* Values that no server has seen may be refused, and then nothing may run under the old ones:
 	 * only proven ones go out together with the client's own message. */
-	return srv->chore == CHORE_NONE || srv->chore == CHORE_SCRUB ||
-	       (srv->chore == CHORE_SETUP && !srv->session->unproven);
+	return srv->chore == CHORE_NONE || (srv->chore == CHORE_SETUP && !srv->session->unproven);
+}
+
+/* The first error that a statement of ours met. */
+static enum err keep_words(struct server *srv, const uint8_t *body, size_t len)
+{
+	return srv->words.len > 0 || body == NULL ? ERR_OK : buf_append(&srv->words, body, len);
 }
 
 /* ---- parameters ---- */
@@ -83,19 +89,57 @@ static enum chore_next setup_message(struct server *srv, char type)
 	return CHORE_DONE;
 }
 
-/* ---- the unnamed statement of somebody else ---- */
+/* ---- what the session leaves behind ---- */
 
-enum err chore_scrub(struct server *srv)
+enum err chore_probe(struct server *srv)
 {
-	return server_query(srv, CHORE_SCRUB, "");
+	struct buf sql = { 0 };
+	enum err rc;
+
+	if ((rc = pins_question(srv, &sql)) == ERR_OK)
+		rc = server_query(srv, CHORE_PROBE, (const char *)sql.at);
+	buf_free(&sql);
+	return rc;
 }
 
-static enum chore_next scrub_message(struct server *srv, char type)
+static enum chore_next probe_message(struct server *srv, char type, const uint8_t *body, size_t len)
 {
+	if (type == 'A' || type == 'N')
+		return CHORE_PASS;
+	if (type == 'D' && (body == NULL || pins_row(srv, (struct bytes){ body, len }) != ERR_OK) &&
+	    keep_words(srv, (const uint8_t *)"", 1) != ERR_OK)
+		return CHORE_FAILED;
 	if (type != 'Z')
 		return type == 'S' ? CHORE_PASS : CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
-	return srv->words.len > 0 ? CHORE_FAILED : CHORE_DONE;
+	pins_answered(srv, srv->words.len > 0);
+	buf_free(&srv->words);
+	/* The client's next message may be here already: behind a RESET it wants what it began with. */
+	return chore_setup(srv) == ERR_OK ? CHORE_DONE : CHORE_FAILED;
+}
+
+/* ---- a statement for a query ---- */
+
+enum err chore_fetch(const struct about *a, const struct target *to)
+{
+	struct insertion in = insertion_begin(a->srv);
+
+	insertion_make_way(&in, to->st, to->name);
+	insertion_parse(&in, to->st, to->name);
+	insertion_describe(&in, to->st, to->name, false);
+	insertion_sync(&in);
+	a->srv->chore = CHORE_FETCH;
+	return insertion_send(&in, a) == FEED_ON ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* If it failed the query will tell. */
+static enum chore_next fetch_message(struct server *srv, char type)
+{
+	if (type != 'Z')
+		return CHORE_GO_ON;
+	srv->chore = CHORE_NONE;
+	buf_free(&srv->words);
+	return CHORE_DONE;
 }
 
 /* ---- barrier ---- */
@@ -160,7 +204,8 @@ static enum chore_next barrier_message(struct server *srv, char type, const uint
 	if (!srv->barrier_seen || type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
-	srv->unnamed = srv->foreign = false;
+	srv->unnamed_ticket = 0;
+	steps_clear(&srv->steps, srv->pool->worker->statements);
 	tracker_barrier_passed(&srv->tracker);
 	return CHORE_DONE;
 }
@@ -224,8 +269,8 @@ bool chore_needs_reset(const struct server *srv)
 {
 	const struct settings *s = &srv->pool->worker->site->settings;
 
-	return srv->pinned || (s->server_reset_query[0] != '\0' &&
-	       (srv->session_bound || s->server_reset_query_always));
+	return pins_hold(srv) || (s->server_reset_query[0] != '\0' &&
+	                          (srv->session_bound || s->server_reset_query_always));
 }
 
 /* What a pinned server holds must go, whatever the setting says about others. */
@@ -250,7 +295,8 @@ void chore_clean_on(struct server *srv)
 		rc = server_query(srv, CHORE_RESET, reset_query(srv));
 	} else {
 		srv->chore = CHORE_NONE;
-		srv->pinned = srv->session_bound = false;
+		pins_clear(srv);
+		srv->session_bound = false;
 		if (!tracker_idle(&srv->tracker)) {
 			/* What the client did inside COPY leaves it open what is still to come; our own
 			 * queries leave a transaction open at worst. */
@@ -332,11 +378,6 @@ void chore_check(struct server *srv)
 
 /* ---- all of them ---- */
 
-static enum err keep_words(struct server *srv, const uint8_t *body, size_t len)
-{
-	return srv->words.len > 0 || body == NULL ? ERR_OK : buf_append(&srv->words, body, len);
-}
-
 enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body)
 {
 	size_t len = f->size - FRAME_HEADER;
@@ -347,8 +388,10 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 	switch (srv->chore) {
 	case CHORE_SETUP:
 		return setup_message(srv, type);
-	case CHORE_SCRUB:
-		return scrub_message(srv, type);
+	case CHORE_FETCH:
+		return fetch_message(srv, type);
+	case CHORE_PROBE:
+		return probe_message(srv, type, body, len);
 	case CHORE_BARRIER:
 		return barrier_message(srv, type, body, len);
 	default:

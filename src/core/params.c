@@ -66,8 +66,8 @@ static size_t flat_rows(const uint8_t *flat, size_t len, struct param *rows)
 		value = strlen((const char *)flat + 1 + name) + 1;
 		if (rows != NULL)
 			rows[n] = (struct param){ .name = (const char *)flat + 1,
-			                          .value = (const char *)flat + 1 + name,
-			                          .reported = *flat == 'r' };
+				                  .value = (const char *)flat + 1 + name,
+				                  .reported = *flat == 'r' };
 		flat += 1 + name + value;
 		n++;
 	}
@@ -130,7 +130,7 @@ const struct param *params_at(const struct params *p, size_t i)
 	return &p->rows[i];
 }
 
-static const struct param *find(const struct params *p, const char *name)
+const struct param *params_find(const struct params *p, const char *name)
 {
 	struct param key = { .name = name };
 
@@ -139,7 +139,7 @@ static const struct param *find(const struct params *p, const char *name)
 
 const char *params_get(const struct params *p, const char *name)
 {
-	const struct param *row = find(p, name);
+	const struct param *row = params_find(p, name);
 
 	return row != NULL ? row->value : NULL;
 }
@@ -159,7 +159,7 @@ static enum err replace(struct params_table *t, struct params **p, struct param 
 enum err params_put(struct params_table *t, struct params **p, const char *name, const char *value,
                     bool reported)
 {
-	const struct param *old = find(*p, name);
+	const struct param *old = params_find(*p, name);
 	struct param *rows;
 	size_t count = (*p)->count, i;
 	enum err rc;
@@ -175,6 +175,25 @@ enum err params_put(struct params_table *t, struct params **p, const char *name,
 	rows[i].value = value;
 	rows[i].reported = reported || (old != NULL && old->reported);
 	rc = replace(t, p, rows, count);
+	free(rows);
+	return rc;
+}
+
+enum err params_drop(struct params_table *t, struct params **p, const char *name)
+{
+	const struct param *old = params_find(*p, name);
+	size_t count = (*p)->count, i;
+	struct param *rows;
+	enum err rc;
+
+	if (old == NULL)
+		return ERR_OK;
+	if ((rows = malloc(count * sizeof(rows[0]))) == NULL)
+		return ERR_NO_MEMORY;
+	memcpy(rows, (*p)->rows, count * sizeof(rows[0]));
+	i = (size_t)(old - (*p)->rows);
+	rows[i] = rows[count - 1];
+	rc = replace(t, p, rows, count - 1);
 	free(rows);
 	return rc;
 }
@@ -201,7 +220,7 @@ enum err params_settle(struct params_table *t, struct params **have, const struc
 		return ERR_NO_MEMORY;
 	count = pick(*have, true, rows, 0);
 	for (i = 0; i < want->count; i++) {
-		known = find(*have, want->rows[i].name);
+		known = params_find(*have, want->rows[i].name);
 		if (!want->rows[i].reported && (known == NULL || !known->reported))
 			rows[count++] = want->rows[i];
 	}
@@ -241,8 +260,9 @@ enum err params_forget(struct params_table *t, struct params **have)
 
 bool params_read_only(const char *name)
 {
-	static const char *const names[] = { "server_version", "server_encoding", "is_superuser",
-		"session_authorization", "integer_datetimes", "in_hot_standby" };
+	static const char *const names[] = { "server_version",    "server_encoding",
+		                             "is_superuser",      "session_authorization",
+		                             "integer_datetimes", "in_hot_standby" };
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -258,8 +278,7 @@ static enum err put_text(struct buf *sql, const char *s)
 	return buf_append(sql, s, strlen(s));
 }
 
-/* A literal that means the same whatever standard_conforming_strings is. */
-static enum err put_literal(struct buf *sql, const char *s)
+enum err params_literal(struct buf *sql, const char *s)
 {
 	enum err rc = put_text(sql, "E'");
 
@@ -294,11 +313,11 @@ static enum err put_set(struct buf *sql, const struct param *p, bool first)
 	                       first ? "SELECT pg_catalog.set_config(" : ",pg_catalog.set_config(");
 
 	if (rc == ERR_OK)
-		rc = put_literal(sql, p->name);
+		rc = params_literal(sql, p->name);
 	if (rc == ERR_OK)
 		rc = put_text(sql, ",");
 	if (rc == ERR_OK)
-		rc = put_literal(sql, p->value);
+		rc = params_literal(sql, p->value);
 	return rc == ERR_OK ? put_text(sql, ",false)") : rc;
 }
 
@@ -318,7 +337,7 @@ enum err params_difference(const struct params *want, const struct params *have,
 
 	for (i = 0; rc == ERR_OK && i < want->count; i++) {
 		p = &want->rows[i];
-		other = find(have, p->name);
+		other = params_find(have, p->name);
 		if ((other != NULL && strcmp(other->value, p->value) == 0) ||
 		    params_read_only(p->name))
 			continue;
@@ -327,7 +346,7 @@ enum err params_difference(const struct params *want, const struct params *have,
 	}
 	for (i = 0; rc == ERR_OK && i < have->count; i++) {
 		p = &have->rows[i];
-		if (p->reported || find(want, p->name) != NULL)
+		if (p->reported || params_find(want, p->name) != NULL)
 			continue;
 		rc = put_reset(sql, p, sql->len == start);
 	}

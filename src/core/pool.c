@@ -126,7 +126,8 @@ static usec_t end_of_wait(const struct pool *p, const struct session *s)
 
 static usec_t reserve_due(const struct pool *p, const struct session *first, usec_t now)
 {
-	usec_t due = first != NULL && p->plan.reserve > 0 ? first->since + p->plan.reserve_timeout : 0;
+	usec_t due = first != NULL && p->plan.reserve > 0 ? first->since + p->plan.reserve_timeout
+	                                                  : 0;
 
 	return due > now ? due : 0;
 }
@@ -193,8 +194,8 @@ static bool any_pinned(const struct pool *p)
 {
 	const struct server *srv;
 
-	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
-		if (srv->pinned)
+	TAILQ_FOREACH (srv, &p->servers[SERVER_ACTIVE], link)
+		if (srv->pins.held != 0)
 			return true;
 	return false;
 }
@@ -206,8 +207,8 @@ static const char *why_busy(const struct pool *p, const struct session *s)
 	if (p->starved != NULL)
 		return pool_starved_words(p);
 	if (any_pinned(p))
-		return "All servers of the pool were busy; sessions with named prepared "
-		       "statements keep theirs.";
+		return "All servers of the pool were busy; some are kept by their sessions, see "
+		       "SHOW PINS.";
 	return "All servers of the pool were busy.";
 }
 
@@ -317,7 +318,7 @@ void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay))
 	usec_t now = now_of(p), next = 0, due;
 	struct server *srv;
 
-	TAILQ_FOREACH(srv, &p->servers[SERVER_IDLE], link) {
+	TAILQ_FOREACH (srv, &p->servers[SERVER_IDLE], link) {
 		if (idle > 0 && (next == 0 || srv->since + idle < next))
 			next = srv->since + idle;
 		if (life > 0 && ((due = srv->born + life) < next || next == 0))

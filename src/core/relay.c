@@ -12,30 +12,33 @@
 
 /* ---- back-pressure ---- */
 
-bool relay_scrub_moment(const struct tracker *t)
+/* While it has its server. */
+static bool server_blocks(const struct session *s)
 {
-	return tracker_quiet(t) || t->copy_in || t->lost;
+	const struct server *srv = s->server;
+	const struct tracker *t = &srv->tracker;
+
+	if (!chore_lets_client(srv) || tracker_full(t))
+		return true;
+	if (srv->steps.awaited > 0 || srv->steps.len >= STEPS_MAX)
+		return true;
+	/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
+	if (srv->cancel != NULL && tracker_quiet(t))
+		return true;
+	return s->held && !tracker_in_batch(t) && !t->copy_in && !t->lost && !t->doubtful;
 }
 
 bool relay_client_blocked(const struct session *s)
 {
-	switch (s->state) {
-	case SESSION_IDLE:
-		return false;
-	case SESSION_ACTIVE:
-		/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
-		return !chore_lets_client(s->server) || tracker_full(&s->server->tracker) ||
-		       (s->server->cancel != NULL && tracker_quiet(&s->server->tracker)) ||
-		       (s->held && !relay_scrub_moment(&s->server->tracker));
-	default:
-		return true;
-	}
+	if (s->state == SESSION_ACTIVE)
+		return server_blocks(s);
+	return s->state != SESSION_IDLE;
 }
 
 /* Who is faster waits for who is slower. Costs system calls only where something changes. */
 void relay_flow(struct session *s)
 {
-	bool full = s->input.len >= INPUT_HIGH_BYTES;
+	bool full = s->input.len >= INPUT_HIGH_BYTES && s->input.len >= s->needed;
 
 	if (s->server != NULL) {
 		full = full || stream_held(&s->server->stream) > 0;
@@ -60,9 +63,9 @@ void relay_attach(struct session *s, struct server *srv)
 	server_set_state(srv, SERVER_ACTIVE);
 	srv->session = s;
 	srv->used = true;
-	srv->foreign = srv->unnamed;
-	srv->awaited = false;
 	srv->session_bound = s->mode == POOL_SESSION;
+	if (srv->session_bound)
+		srv->unnamed_ticket = 0; /* what it parses goes unseen */
 	s->server = srv;
 	session_set_state(s, SESSION_ACTIVE);
 	s->pool->stats.server_assignment_count++;
@@ -94,6 +97,8 @@ static struct server *separate(struct session *s)
 	params_release(t, now);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
+	srv->forgetting = false;
+	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;
 	s->xact_since = s->query_since = s->stopped_at = 0;
@@ -113,7 +118,8 @@ static void give_back(struct server *srv)
 /* Between transactions: does the session leave nothing in the server that it will come back for? */
 static bool may_part(const struct session *s)
 {
-	return s->mode == POOL_TRANSACTION && !s->server->pinned && !s->server->awaited;
+	return s->mode == POOL_TRANSACTION && !pins_hold(s->server) &&
+	       !statements_bind_to_server(s);
 }
 
 void relay_detach(struct session *s, bool cancel)
@@ -159,7 +165,15 @@ static enum close_reason why_over(const struct session *s)
 		return CLOSE_LOST;
 	if (s->worker->draining)
 		return CLOSE_SHUTDOWN;
+	if (s->server->pins.too_many)
+		return CLOSE_PINNED;
 	return server_hurries(s->server) ? CLOSE_REPLACED : CLOSE_QUIT;
+}
+
+/* It may have something of its session's: what, the server knows. A cancel must not meet the question. */
+static bool must_ask(const struct server *srv)
+{
+	return (srv->pins.suspected != 0 || srv->pins.touched.len > 0) && srv->cancel == NULL;
 }
 
 /* The server of a session has said all that had come: where does that leave the two? */
@@ -177,6 +191,9 @@ static void settle_session(struct session *s)
 	over = why != CLOSE_QUIT;
 	if (relay_between(s) && over) {
 		session_close(s, why, NULL);
+	} else if (relay_between(s) && must_ask(srv)) {
+		if (chore_probe(srv) != ERR_OK)
+			session_close(s, CLOSE_NO_MEMORY, NULL);
 	} else if (relay_between(s) && may_part(s)) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);

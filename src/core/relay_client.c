@@ -4,22 +4,11 @@
 #include <assert.h>
 #include <string.h>
 
-#include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
 #include "pgseal/wire/message.h"
-#include "pgseal/wire/reader.h"
-
-static void client_flush(struct session *s, struct feed *f)
-{
-	if (f->pos > f->run && s->server != NULL) {
-		s->pool->stats.bytes_received += f->pos - f->run;
-		stream_write(&s->server->stream, f->at + f->run, f->pos - f->run);
-	}
-	f->run = f->pos;
-}
 
 /* Step over bytes of the current message; dropped ones never get into a run. */
 static void client_pass(struct session *s, struct feed *f)
@@ -79,99 +68,53 @@ static enum feed_next client_lend(struct session *s, char type)
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
-/* Longest that names in a message may be before it is taken for one that names something. */
-#define NAMES_MAX_BYTES 1024
-
-/* Is the statement that a Parse or Bind is about a named one? False: the name has not come yet. */
-static bool statement_named(struct bytes message, bool *named)
+/* Behind attach. */
+static enum feed_next client_forward(struct session *s, struct feed *f, const struct frame *frame)
 {
-	struct reader r = reader_of(message);
-	const uint8_t *header;
-	struct bytes name;
-
-	*named = true;
-	if (message.at[0] != 'P' && message.at[0] != 'B')
-		return true;
-	if (!reader_take(&r, FRAME_HEADER, &header))
-		return false;
-	if (message.at[0] == 'B' && !reader_str(&r, &name)) /* the portal */
-		return message.len > NAMES_MAX_BYTES;
-	if (reader_left(&r) == 0)
-		return false;
-	*named = reader_rest(&r).at[0] != '\0';
-	return true;
-}
-
-/* A Parse or Bind is about to be forwarded. Prepared statements live in the server: a named one pins
- * it to the session, so that no other client can ever meet it; the unnamed one keeps it until it is
- * bound. */
-static void client_prepares(struct session *s, char type, bool named)
-{
-	struct server *srv = s->server;
-
-	if (!named && type == 'P') {
-		srv->unnamed = srv->awaited = true;
-	} else if (!named) {
-		srv->awaited = false;
-	} else if (type == 'P' && !srv->pinned && s->mode == POOL_TRANSACTION) {
-		log_info(LOG_SESSION, s->id,
-		         "pinned: server=%s reason=\"named prepared statement\"",
-		         log_id_text(srv->id).s);
-		srv->pinned = true;
-	}
-}
-
-/* A batch could get to bind what another session left unnamed, unless it begins by parsing its own,
- * whose failure skips the rest. The other's goes first, at a moment when nothing is owed. False: wait
- * for that moment. */
-static bool client_scrubs(struct session *s, char type, bool named)
-{
-	struct server *srv = s->server;
-	const struct tracker *t = &srv->tracker;
-
-	s->held = false;
-	if (!srv->foreign || strchr("PBDEC", type) == NULL || (type == 'P' && !named))
-		return true;
-	/* Who broke the rules inside COPY is never at such a moment again. */
-	if (t->lost && (type == 'B' || type == 'D')) {
-		session_close(s, CLOSE_PROTOCOL, "extended query behind a breach of COPY");
-		return false;
-	}
-	/* Behind an error nothing runs up to the Sync, a statement of ours included; inside COPY PostgreSQL
-	 * refuses the message. */
-	if (t->lost || t->batch_open || t->skipping || t->copy_in)
-		return true;
-	s->held = !tracker_quiet(&srv->tracker);
-	if (!s->held && chore_scrub(srv) != ERR_OK)
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-	return !s->held && s->state == SESSION_ACTIVE;
-}
-
-/* Behind attach: account for the message and decide whether it goes on. */
-static enum feed_next client_forward(struct session *s, struct feed *f, char type)
-{
-	struct server *srv = s->server;
-	enum tracker_client what;
-	bool named;
+	const struct tracker *t = &s->server->tracker;
 
 	if (relay_client_blocked(s))
 		return FEED_STOP;
-	if (tracker_quiet(&srv->tracker) && tracker_needs_server(&srv->tracker, type))
+	if (tracker_quiet(t) && tracker_needs_server(t, frame->row->type))
 		relay_start_clocks(s);
-	if (!statement_named((struct bytes){ f->at + f->pos, f->len - f->pos }, &named) ||
-	    !client_scrubs(s, type, named))
-		return FEED_STOP;
-	if (type == 'P' || type == 'B')
-		client_prepares(s, type, named);
-	else if (type == 'Q')
-		srv->awaited = false;
-	if (tracker_from_client(&srv->tracker, type, &what) != ERR_OK) {
-		session_close(s, CLOSE_NO_MEMORY, NULL);
+	return statements_pass(s, f, frame);
+}
+
+/* Is so much of the message here that it can be decided about? It waits here for the rest, not at a
+ * server. */
+static bool client_sees_enough(struct session *s, const struct frame *frame, struct bytes rest)
+{
+	size_t need = s->skipping ? 0 : statements_need(s, frame, rest);
+
+	s->needed = need > rest.len ? need : 0;
+	return s->needed == 0;
+}
+
+/* Of a message that no server gets. */
+static void client_drop(struct session *s, const struct frame *frame)
+{
+	s->passing = frame->size;
+}
+
+static enum feed_next client_decide(struct session *s, struct feed *f, const struct frame *frame,
+                                    struct bytes rest)
+{
+	char type = frame->row->type;
+
+	if (type == 'X') {
+		feed_flush(f, s);
+		client_quit(s);
 		return FEED_STOP;
 	}
-	s->dropping = what == TRACK_SWALLOW;
-	if (s->dropping)
-		client_flush(s, f);
+	if (!client_sees_enough(s, frame, rest))
+		return FEED_STOP;
+	if (s->skipping)
+		client_skip(s, type);
+	else if (s->server == NULL && client_lend(s, type) == FEED_STOP)
+		return FEED_STOP;
+	if (s->server != NULL)
+		return client_forward(s, f, frame);
+	client_drop(s, frame);
 	return FEED_ON;
 }
 
@@ -182,31 +125,19 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	size_t max = (size_t)s->worker->site->settings.max_packet_size;
 	struct frame frame;
 	enum err why;
-	char type;
 
 	switch (frame_peek(FRAME_FROM_CLIENT, rest, max, &frame, &why)) {
 	case FRAME_MORE:
 		return FEED_STOP;
 	case FRAME_BAD:
-		client_flush(s, f);
+		feed_flush(f, s);
 		session_close(s, CLOSE_PROTOCOL, err_text(why));
 		return FEED_STOP;
 	case FRAME_READY:
 		break;
 	}
-	type = frame.row->type;
-	if (type == 'X') {
-		client_flush(s, f);
-		client_quit(s);
+	if (client_decide(s, f, &frame, rest) == FEED_STOP)
 		return FEED_STOP;
-	}
-	if (s->skipping)
-		client_skip(s, type);
-	else if (s->server == NULL && client_lend(s, type) == FEED_STOP)
-		return FEED_STOP;
-	else if (s->server != NULL && client_forward(s, f, type) == FEED_STOP)
-		return FEED_STOP;
-	s->passing = frame.size;
 	if ((frame.row->flags & FRAME_MANY) != 0 && frame.size <= rest.len && s->server != NULL &&
 	    !s->dropping) {
 		/* What has been decided for one piece of a COPY holds for those behind it. */
@@ -216,10 +147,10 @@ static enum feed_next client_message(struct session *s, struct feed *f)
 	return FEED_ON;
 }
 
-/* Returns how much was dealt with; the rest is to be kept. */
-static size_t client_feed(struct session *s, const uint8_t *at, size_t len)
+/* Returns how much was dealt with; the rest is to be kept. room: bytes in front that may be written over. */
+static size_t client_feed(struct session *s, uint8_t *at, size_t len, size_t room)
 {
-	struct feed f = { .at = at, .len = len };
+	struct feed f = { .at = at - room, .len = room + len, .pos = room, .run = room };
 
 	while (f.pos < f.len && s->state != SESSION_CLOSING) {
 		if (s->passing > 0)
@@ -229,8 +160,8 @@ static size_t client_feed(struct session *s, const uint8_t *at, size_t len)
 	}
 	if (s->state == SESSION_CLOSING)
 		return len;
-	client_flush(s, &f);
-	return f.pos;
+	feed_flush(&f, s);
+	return f.pos - room;
 }
 
 /* Keep [at + used, at + len), which may lie in the very buffer that it is kept in. */
@@ -253,10 +184,10 @@ void relay_resume(struct session *s)
 	struct buf input = s->input;
 	size_t used;
 
-	if (input.len == 0 || relay_client_blocked(s))
+	if (input.len == 0 || input.len < s->needed || relay_client_blocked(s))
 		return;
 	memset(&s->input, 0, sizeof(s->input));
-	used = client_feed(s, input.at, input.len);
+	used = client_feed(s, input.at, input.len, 0);
 	client_keep(s, input.at, input.len, used);
 	buf_free(&input);
 	if (s->state != SESSION_CLOSING)
@@ -296,28 +227,45 @@ static void client_ended(struct session *s)
 	relay_flow(s);
 }
 
+/* What comes is kept for now: there is no going on, or not enough is here. */
+static bool client_collects(const struct session *s)
+{
+	return relay_client_blocked(s) || s->needed > 0;
+}
+
+/* Take in what has come, behind what is kept, and go through it. */
+static enum stream_next client_take(struct session *s)
+{
+	uint8_t *plain = s->stream.io->plain + IO_ROOM_BYTES;
+	size_t kept = 0, got, used;
+	enum stream_next next;
+
+	if (client_collects(s)) {
+		next = stream_receive(&s->stream, plain, IO_PLAIN_BYTES, &got);
+		if (buf_append(&s->input, plain, got) != ERR_OK)
+			session_close(s, CLOSE_NO_MEMORY, NULL);
+		else
+			relay_resume(s);
+		return next;
+	}
+	/* At most the head of a message is kept while nothing blocks. */
+	kept = s->input.len;
+	assert(kept <= IO_KEPT_MAX);
+	memcpy(plain, s->input.at != NULL ? s->input.at : plain, kept);
+	next = stream_receive(&s->stream, plain + kept, IO_PLAIN_BYTES, &got);
+	used = client_feed(s, plain, kept + got, IO_ROOM_BYTES);
+	client_keep(s, plain, kept + got, used);
+	return next;
+}
+
 static void session_readable(void *arg)
 {
 	struct session *s = arg;
-	uint8_t *plain = s->stream.io->plain;
-	size_t kept = 0, got, used = 0;
 	enum stream_next next;
 
 	if (s->state == SESSION_CLOSING)
 		return;
-	if (!relay_client_blocked(s)) {
-		/* At most the head of a message is kept while nothing blocks. */
-		kept = s->input.len;
-		assert(kept <= IO_KEPT_MAX);
-		memcpy(plain, s->input.at != NULL ? s->input.at : plain, kept);
-	}
-	next = stream_receive(&s->stream, plain + kept, IO_PLAIN_BYTES, &got);
-	if (!relay_client_blocked(s)) {
-		used = client_feed(s, plain, kept + got);
-		client_keep(s, plain, kept + got, used);
-	} else if (buf_append(&s->input, plain, got) != ERR_OK) {
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-	}
+	next = client_take(s);
 	if (s->state == SESSION_CLOSING)
 		return;
 	if (next == STREAM_EOF || next == STREAM_FAILED)

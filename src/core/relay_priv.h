@@ -3,10 +3,12 @@
 #define PGSEAL_CORE_RELAY_PRIV_H
 
 #include "pgseal/core/relay.h"
+#include "pgseal/wire/frame.h"
 
-/* Bytes being gone through: [run, pos) is to be passed on in one write, as it is. */
+/* Bytes being gone through: [run, pos) is to be passed on in one write, as it is. What lies in front of
+ * run may be written over. */
 struct feed {
-	const uint8_t *at;
+	uint8_t *at;
 	size_t len, pos, run;
 };
 
@@ -15,10 +17,41 @@ enum feed_next {
 	FEED_STOP, /* no more for now: the rest is kept */
 };
 
+/* feed.c: from the client to its server */
+void feed_flush(struct feed *f, struct session *s);
+/* Something of ours at this place. */
+void feed_insert(struct feed *f, struct session *s, const struct buf *ours);
+/* The next `skip` bytes become these, which lie elsewhere. */
+void feed_replace(struct feed *f, struct session *s, size_t skip, const uint8_t *by, size_t n);
+
+/* relay_statements.c: prepared statements on servers that are shared */
+/* How much of this message must be at hand before it is looked at; 0: the header is enough. */
+size_t statements_need(const struct session *s, const struct frame *frame, struct bytes have);
+/* A message of the session that has its server: account for it and decide what goes on to the server, and
+ * under which name. FEED_STOP: not yet. */
+enum feed_next statements_pass(struct session *s, struct feed *f, const struct frame *frame);
+/* relay_answers.c: what the server says to that. Before the tracker has heard it: which step is it about?
+ * NULL: none. */
+struct step *statements_step(struct server *srv, const struct frame *f);
+/* And behind that: step is what statements_step said. *ours: no client may see it. ERR_WIRE_TYPE: it makes
+ * no sense; ERR_NO_MEMORY. */
+enum err statements_answer(struct server *srv, const struct frame *f, const uint8_t *body,
+                           struct step *step, bool *ours) MUST_CHECK;
+/* Must this one be at hand as a whole? */
+bool statements_look_at(struct server *srv, const struct frame *f);
+/* An error in the words that PostgreSQL would use to this client; false: as it is. */
+bool statements_reword(struct server *srv, struct bytes body, struct buf *out);
+/* A simple query is being carried out. */
+void statements_at_query(struct server *srv);
+/* The server has deallocated the next of those that were to be. */
+void statements_deallocated(struct server *srv);
+/* The server has dropped all named statements. */
+void statements_forget(struct server *srv);
+/* Something of the session's is in its server that could not be put into another. */
+bool statements_bind_to_server(const struct session *s);
+
 /* relay.c: lending, and who waits for whom */
 bool relay_client_blocked(const struct session *s); /* may what it sends be gone through now? */
-/* Whoever waits for a moment when nothing is owed has waited long enough. */
-bool relay_scrub_moment(const struct tracker *t);
 void relay_flow(struct session *s);
 void relay_attach(struct session *s, struct server *srv);
 void relay_start_clocks(struct session *s);

@@ -19,6 +19,9 @@ static void server_flush(struct server *srv, struct feed *f)
 		stream_write(&s->stream, f->at + f->run, f->pos - f->run);
 	}
 	f->run = f->pos;
+	if (srv->instead.len > 0 && s != NULL)
+		stream_write(&s->stream, srv->instead.at, srv->instead.len);
+	buf_free(&srv->instead);
 }
 
 static void server_pass(struct server *srv, struct feed *f)
@@ -154,54 +157,106 @@ static void server_refused(struct server *srv)
 	relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 }
 
-/* Does this CommandComplete tell of a change of settings? Of one cut short we cannot tell. */
-static bool changes_settings(const uint8_t *body, size_t len)
+/* What a CommandComplete tells of the state of the session. */
+enum tag {
+	TAG_SETTINGS = 1,
+	TAG_STATEMENTS = 2,
+	TAG_DEALLOCATE = 4,
+};
+
+static unsigned tag_of(const uint8_t *body, size_t len)
 {
-	static const char *const tags[] = { "SET", "RESET", "DISCARD ALL" };
+	static const struct {
+		const char *text;
+		unsigned tag;
+	} tags[] = {
+		{ "SET", TAG_SETTINGS },
+		{ "RESET", TAG_SETTINGS },
+		{ "DISCARD ALL", TAG_SETTINGS | TAG_STATEMENTS },
+		{ "DEALLOCATE ALL", TAG_STATEMENTS },
+		{ "DEALLOCATE", TAG_DEALLOCATE },
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
-		if (body == NULL || (len == strlen(tags[i]) + 1 && memcmp(body, tags[i], len) == 0))
-			return true;
-	return false;
+		if (body != NULL && len == strlen(tags[i].text) + 1 &&
+		    memcmp(body, tags[i].text, len) == 0)
+			return tags[i].tag;
+	return 0;
+}
+
+/* A command has been carried out, a client's or ours. */
+static enum err completed(struct server *srv, const uint8_t *body, size_t len)
+{
+	unsigned tag = tag_of(body, len);
+
+	if ((tag & TAG_STATEMENTS) != 0)
+		statements_forget(srv);
+	if ((tag & TAG_DEALLOCATE) != 0)
+		statements_deallocated(srv);
+	/* Otherwise the text told. */
+	if ((tag & TAG_SETTINGS) != 0 && srv->chore == CHORE_NONE && !pins_watch(srv))
+		return params_doubt(srv->pool->worker->params, &srv->params);
+	return ERR_OK;
 }
 
 /* An answer to the session that holds it. */
-static enum err session_message(struct server *srv, const struct frame *f, const uint8_t *body)
+static void session_message(struct server *srv, const struct frame *f, const uint8_t *body)
 {
+	size_t len = f->size - FRAME_HEADER;
 	char type = f->row->type;
-	enum err rc;
 
-	srv->dropping = false;
-	if (type == 'E' && is_fatal(body, f->size - FRAME_HEADER))
+	if (type == 'E' && is_fatal(body, len))
 		srv->fatal = true;
-	else if (type == '1' && !srv->pinned)
-		srv->foreign = false; /* its own unnamed one has taken the place */
-	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
-	/* A batch that failed leaves nothing to come back for. */
-	if (type == 'E' && tracker_ending(&srv->tracker))
-		srv->awaited = false;
-	if (rc == ERR_OK && type == 'Z')
+	if (type == 'E' && body != NULL && srv->session->mode == POOL_TRANSACTION)
+		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
+	else if (type == 'Z')
 		count_ready(srv->session, srv);
-	if (rc == ERR_OK && type == 'C' && changes_settings(body, f->size - FRAME_HEADER))
-		rc = params_doubt(srv->pool->worker->params, &srv->params);
-	return rc;
 }
 
 static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
 {
+	struct step *step = statements_step(srv, f);
+	size_t len = f->size - FRAME_HEADER;
 	char type = f->row->type;
+	bool ours = false;
 	enum err rc = ERR_OK;
 
 	if (type == 'S')
-		rc = learn_parameter(srv, body, f->size - FRAME_HEADER);
-	if (rc == ERR_OK && srv->chore != CHORE_NONE)
-		rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+		rc = learn_parameter(srv, body, len);
 	if (rc != ERR_OK)
 		return rc;
-	if (srv->chore != CHORE_NONE)
+	if (srv->session == NULL && srv->chore == CHORE_NONE)
+		return idle_message(srv, f, body);
+	srv->dropping = false;
+	if (srv->session != NULL && srv->chore == CHORE_NONE)
+		session_message(srv, f, body);
+	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
+		statements_at_query(srv);
+	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+	if (rc == ERR_OK)
+		rc = statements_answer(srv, f, body, step, &ours);
+	if (rc == ERR_OK && type == 'C')
+		rc = completed(srv, body, len);
+	else if (type == 'E')
+		buf_free(&srv->deallocating); /* whatever was to come of that text will not */
+	if (rc == ERR_OK && srv->chore != CHORE_NONE)
 		return chore_step(srv, f, body);
-	return srv->session != NULL ? session_message(srv, f, body) : idle_message(srv, f, body);
+	srv->dropping = srv->dropping || ours;
+	return rc;
+}
+
+/* Must be complete in memory before it is decided about. Errors and what tells of statements is looked into
+ * too, unless it is monstrous. */
+static bool must_be_whole(struct server *srv, const struct frame *f)
+{
+	char type = f->row->type;
+
+	if ((f->row->flags & FRAME_WHOLE) != 0)
+		return true;
+	return f->size < FRAME_WHOLE_MAX &&
+	       (type == (srv->chore == CHORE_BARRIER ? 'T' : 'E') || type == 'C' ||
+	        (type == 'D' && srv->chore == CHORE_PROBE) || statements_look_at(srv, f));
 }
 
 /* Rows on their way to the session: what has been decided for one holds for those behind it. */
@@ -218,7 +273,6 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	const uint8_t *body = NULL;
 	struct frame frame;
 	enum err why;
-	bool needed;
 
 	switch (frame_peek(FRAME_FROM_SERVER, rest, max, &frame, &why)) {
 	case FRAME_MORE:
@@ -230,13 +284,9 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	case FRAME_READY:
 		break;
 	}
-	/* Errors are looked into too, unless they are monstrous. */
-	needed = (frame.row->flags & FRAME_WHOLE) != 0 ||
-	         (frame.row->type == (srv->chore == CHORE_BARRIER ? 'T' : 'E') &&
-	          frame.size < FRAME_WHOLE_MAX);
 	if (frame.size <= rest.len)
 		body = rest.at + FRAME_HEADER;
-	else if (needed)
+	else if (must_be_whole(srv, &frame))
 		return FEED_STOP;
 	why = server_dispatch(srv, &frame, body);
 	/* What came before this message goes out whatever becomes of it. */
@@ -254,7 +304,7 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	return why == ERR_OK ? FEED_ON : FEED_STOP;
 }
 
-static size_t server_feed(struct server *srv, const uint8_t *at, size_t len)
+static size_t server_feed(struct server *srv, uint8_t *at, size_t len)
 {
 	struct feed f = { .at = at, .len = len };
 

@@ -15,12 +15,13 @@ struct routes {
 struct route {
 	UT_hash_handle hh; /* under routes->lock; by key */
 	struct routes *all;
-	char *key;         /* database, NUL, role */
+	char *key; /* database, NUL, role */
 	const char *role;
 	size_t key_len;
 	atomic_uint refs;
 	atomic_int servers; /* permits taken */
 	atomic_int sessions;
+	atomic_int pinned;
 	_Atomic usec_t renewed;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
@@ -159,6 +160,11 @@ int route_sessions(const struct route *route)
 void route_count_session(struct route *route, int change)
 {
 	atomic_fetch_add(&route->sessions, change);
+}
+
+int route_count_pinned(struct route *route, int change)
+{
+	return atomic_fetch_add(&route->pinned, change) + change;
 }
 
 void route_renew(struct route *route, usec_t at)

@@ -115,6 +115,7 @@ struct server *server_create(struct pool *pool, struct dial *d)
 	tcp_set_buffers(PQsocket(d->conn), &w->site->settings);
 	stream_init(&srv->stream, PQsocket(d->conn));
 	tracker_init(&srv->tracker);
+	copies_init(&srv->copies);
 	srv->letter.deliver = arrive;
 	srv->letter.discard = discard;
 	srv->id = LOG_ID(w->index, ++w->next_id);
@@ -168,7 +169,7 @@ void server_close(struct server *srv, const char *why)
 
 bool server_hurries(const struct server *srv)
 {
-	return srv->stale != NULL && (srv->session_bound || srv->pinned) &&
+	return srv->stale != NULL && (srv->session_bound || srv->pins.held != 0) &&
 	       srv->pool->worker->site->settings.server_fast_close;
 }
 
@@ -187,6 +188,10 @@ static void destroy(struct server *srv)
 	stream_fini(&srv->stream);
 	timer_free(srv->deadline);
 	tracker_fini(&srv->tracker);
+	copies_clear(&srv->copies);
+	pins_clear(srv);
+	buf_free(&srv->deallocating);
+	buf_free(&srv->instead);
 	buf_free(&srv->kept);
 	buf_free(&srv->words);
 	buf_free(&srv->flat_params);
@@ -204,6 +209,7 @@ void server_free(struct server *srv)
 
 	list_out(srv);
 	params_release(p->worker->params, srv->params);
+	steps_clear(&srv->steps, p->worker->statements);
 	memset(&srv->permit, 0, sizeof(srv->permit));
 	destroy(srv);
 	pool_permit_back(p->worker, &permit, owed);
@@ -248,7 +254,8 @@ bool server_hand_over(struct server *srv, struct worker *to)
 	struct params_table *t = srv->pool->worker->params;
 	struct bytes flat = params_flat(srv->params);
 
-	assert(srv->state == SERVER_IDLE && srv->session == NULL && srv->cancel == NULL);
+	assert(srv->state == SERVER_IDLE && srv->session == NULL && srv->cancel == NULL &&
+	       srv->steps.len == 0);
 	if (buf_append(&srv->flat_params, flat.at, flat.len) != ERR_OK) {
 		server_close(srv, "out of memory");
 		return false;
@@ -279,9 +286,7 @@ enum err server_query(struct server *srv, enum chore chore, const char *sql)
 		stream_write(&srv->stream, out.at, out.len);
 		buf_free(&srv->words);
 		srv->chore = chore;
-		/* A simple query that the server is sure to look at. */
-		if (chore != CHORE_DRAIN)
-			srv->unnamed = srv->foreign = false;
+		srv->unnamed_ticket = 0; /* a simple query drops it */
 	}
 	buf_free(&out);
 	return rc;

@@ -203,9 +203,13 @@ static void write_parameters(struct writer *w, const struct params *p)
 static void write_console_parameters(struct writer *w)
 {
 	static const char *const fixed[][2] = {
-		{ "server_version", "1.26.0/pgseal" }, { "client_encoding", "UTF8" },
-		{ "server_encoding", "UTF8" }, { "DateStyle", "ISO" }, { "TimeZone", "GMT" },
-		{ "standard_conforming_strings", "on" }, { "integer_datetimes", "on" },
+		{ "server_version", "1.26.0/pgseal" },
+		{ "client_encoding", "UTF8" },
+		{ "server_encoding", "UTF8" },
+		{ "DateStyle", "ISO" },
+		{ "TimeZone", "GMT" },
+		{ "standard_conforming_strings", "on" },
+		{ "integer_datetimes", "on" },
 		{ "is_superuser", "on" },
 	};
 	size_t i;
@@ -241,6 +245,7 @@ void session_greet(struct session *s)
 	if (s->pool != NULL) {
 		s->wanted = params_hold(s->pool->greeting);
 		rc = overlay_startup(s);
+		s->initial = params_hold(s->wanted);
 		s->pool->stats.client_login_count++;
 	}
 	if (rc == ERR_OK && (rc = write_greeting(s, &out)) == ERR_OK)
@@ -367,7 +372,10 @@ static void leave_worker(struct session *s)
 			pool_forget(s->pool, s);
 		pool_uncharge(w, s);
 		params_release(w->params, s->wanted);
-		s->wanted = NULL;
+		params_release(w->params, s->initial);
+		s->wanted = s->initial = NULL;
+		prepared_free(s->prepared, w->statements);
+		s->prepared = NULL;
 	} else if (s->console != NULL) {
 		w->crew->console->close(s);
 		s->console = NULL;

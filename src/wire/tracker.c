@@ -83,6 +83,8 @@ static void pop_unit(struct tracker *t)
 {
 	struct tracker_run *front = run_at(t, 0);
 
+	if (front->kind == RUN_EXT)
+		t->answered++;
 	if (front->count > 1)
 		front->count--;
 	else
@@ -153,6 +155,8 @@ static enum err client_extended(struct tracker *t)
 
 	if (rc != ERR_OK)
 		return rc;
+	if (!t->skipping)
+		t->sent++;
 	check_copy_rules(t);
 	t->batch_open = true;
 	return ERR_OK;
@@ -340,8 +344,11 @@ static enum err take_copy_both(struct tracker *t, char status)
  * safe, the barrier finds out; to wait for what never comes would be for ever. */
 static void skip_to_sync(struct tracker *t)
 {
-	while (t->len > 0 && front_of(t) != HEAD(RUN_SYNC))
+	while (t->len > 0 && front_of(t) != HEAD(RUN_SYNC)) {
+		if (front_of(t) == HEAD(RUN_EXT))
+			t->answered += run_at(t, 0)->count;
 		pop_run(t);
+	}
 	if (t->len == 0)
 		t->skipping = true;
 }
@@ -460,12 +467,42 @@ void tracker_barrier_passed(struct tracker *t)
 	copy_over(t, true);
 }
 
-bool tracker_ending(const struct tracker *t)
+static const struct tracker_run *peek(const struct tracker *t, uint32_t i)
 {
 	const struct tracker_run *ring = t->runs != NULL ? t->runs : t->inline_runs;
 
+	return &ring[(t->head + i) & (t->cap - 1)];
+}
+
+bool tracker_ending(const struct tracker *t)
+{
 	return t->len == 0 ||
-	       (t->len == 1 && ring[t->head].kind != RUN_EXT && ring[t->head].count == 1);
+	       (t->len == 1 && peek(t, 0)->kind != RUN_EXT && peek(t, 0)->count == 1);
+}
+
+bool tracker_in_batch(const struct tracker *t)
+{
+	return t->len == 0 || (t->len == 1 && peek(t, 0)->kind == RUN_EXT);
+}
+
+bool tracker_owes_query(const struct tracker *t)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->len; i++)
+		if (peek(t, i)->kind == RUN_QUERY)
+			return true;
+	return false;
+}
+
+bool tracker_at_query(const struct tracker *t)
+{
+	return t->len > 0 && peek(t, 0)->kind == RUN_QUERY;
+}
+
+bool tracker_at_extended(const struct tracker *t)
+{
+	return t->len > 0 && peek(t, 0)->kind == RUN_EXT;
 }
 
 bool tracker_full(const struct tracker *t)

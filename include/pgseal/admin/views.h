@@ -85,6 +85,6 @@ extern const struct view view_version, view_config, view_databases, view_pools, 
 	view_clients_extended, view_servers, view_servers_extended, view_sockets, view_stats,
 	view_stats_totals, view_stats_averages, view_totals, view_lists, view_state, view_users,
 	view_identities, view_tls, view_active_sockets, view_mem, view_dns_hosts, view_dns_zones,
-	view_peers, view_peer_pools, view_map, view_errors;
+	view_peers, view_peer_pools, view_map, view_errors, view_pins;
 
 #endif

@@ -12,6 +12,7 @@
 #include "pgseal/base/report.h"
 
 enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
+enum pin_mode { PIN_AUTO, PIN_WARN, PIN_OFF };
 
 struct settings {
 	/* where */
@@ -72,6 +73,10 @@ struct settings {
 	usec_t server_login_retry;
 	usec_t client_login_timeout;
 	int64_t max_packet_size;
+	int64_t max_prepared_statements;
+	int64_t max_client_prepared_memory;
+	int64_t pin; /* enum pin_mode */
+	int64_t max_pinned_servers;
 	char *ignore_startup_parameters;
 	char *track_extra_parameters;
 	bool application_name_add_host;

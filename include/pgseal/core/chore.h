@@ -10,16 +10,21 @@
 #define CHORE_DEADLINE_US (5 * USEC_PER_SEC)
 
 enum chore_next {
-	CHORE_GO_ON,    /* nothing to decide yet */
-	CHORE_PASS,     /* this message is the client's after all */
-	CHORE_DONE,     /* the server is the session's again, or clean: settle it */
-	CHORE_FAILED,   /* the statement failed; srv->words tells */
+	CHORE_GO_ON,  /* nothing to decide yet */
+	CHORE_PASS,   /* this message is the client's after all */
+	CHORE_DONE,   /* the server is the session's again, or clean: settle it */
+	CHORE_FAILED, /* the statement failed; srv->words tells */
 };
 
 /* Begin a setup if the server's parameters differ from what its session wants. ERR_NO_MEMORY. */
 enum err chore_setup(struct server *srv) MUST_CHECK;
-/* Drop the unnamed statement that another session may have left. Nothing may be owed. ERR_NO_MEMORY. */
-enum err chore_scrub(struct server *srv) MUST_CHECK;
+/* Ask the server what its session, which is between transactions, has left in it. ERR_NO_MEMORY. */
+enum err chore_probe(struct server *srv) MUST_CHECK;
+struct about;
+struct target;
+/* Prepare a statement in a batch of ours, in front of the client's message. Nothing may be owed.
+ * ERR_NO_MEMORY. */
+enum err chore_fetch(const struct about *a, const struct target *to) MUST_CHECK;
 enum err chore_barrier(struct server *srv) MUST_CHECK;
 /* The session is gone. half_sent: the server has received half a message. May close or release it. */
 void chore_clean(struct server *srv, bool half_sent, bool cancel);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pgseal/base/mailbox.h"
 
@@ -37,6 +38,7 @@ struct crew {
 	struct routes *routes;
 	struct quotas *quotas;
 	struct troubles *troubles;
+	uint8_t salt[16];          /* random: for names that nobody can foresee; fixed once threads run */
 	const struct console_ops *console;
 	void *process;             /* for control's letters */
 	/* Delivered to control when a worker has drained. */

@@ -26,14 +26,18 @@ void params_release(struct params_table *t, struct params *p); /* NULL is fine *
 
 size_t params_count(const struct params *p);
 const struct param *params_at(const struct params *p, size_t i);
-const char *params_get(const struct params *p, const char *name); /* NULL: not in it */
+const struct param *params_find(const struct params *p, const char *name); /* NULL: not in it */
+const char *params_get(const struct params *p, const char *name);          /* NULL: not in it */
 
 /* *p becomes the set with this value; the old reference is released. ERR_NO_MEMORY. */
 enum err params_put(struct params_table *t, struct params **p, const char *name, const char *value,
                     bool reported) MUST_CHECK;
+/* *p becomes the set without it. ERR_NO_MEMORY. */
+enum err params_drop(struct params_table *t, struct params **p, const char *name) MUST_CHECK;
 /* *have, after our statements for `want` succeeded: its reported values as the server told them, the
  * others as wanted. */
-enum err params_settle(struct params_table *t, struct params **have, const struct params *want) MUST_CHECK;
+enum err params_settle(struct params_table *t, struct params **have,
+                       const struct params *want) MUST_CHECK;
 /* *have after a client's SET or RESET: what the server does not report may be anything now. */
 enum err params_doubt(struct params_table *t, struct params **have) MUST_CHECK;
 /* *have after DISCARD ALL: only what the server reports. */
@@ -43,13 +47,16 @@ enum err params_forget(struct params_table *t, struct params **have) MUST_CHECK;
  * what differs, RESET for what only `have` knows; nothing when there is nothing to do. */
 enum err params_difference(const struct params *want, const struct params *have,
                            struct buf *sql) MUST_CHECK;
+/* Append a literal of this text that means the same whatever the session's parameters are. */
+enum err params_literal(struct buf *sql, const char *text) MUST_CHECK;
 /* The server alone decides this one (server_version, is_superuser, ...): it is told, never set. */
 bool params_read_only(const char *name);
 
 /* Flat form, to pass between threads. */
-struct bytes params_flat(const struct params *p); /* borrowed */
+struct bytes params_flat(const struct params *p);                       /* borrowed */
 struct params *params_parse(struct params_table *t, struct bytes flat); /* NULL: out of memory */
 /* Append one entry to a flat form under construction, in any order. */
-enum err params_flat_add(struct buf *flat, const char *name, const char *value, bool reported) MUST_CHECK;
+enum err params_flat_add(struct buf *flat, const char *name, const char *value,
+                         bool reported) MUST_CHECK;
 
 #endif

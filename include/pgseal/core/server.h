@@ -4,8 +4,11 @@
 
 #include <libpq-fe.h>
 
+#include "pgseal/core/copies.h"
 #include "pgseal/core/dial.h"
 #include "pgseal/core/params.h"
+#include "pgseal/core/pins.h"
+#include "pgseal/core/steps.h"
 #include "pgseal/loop/stream.h"
 #include "pgseal/wire/tracker.h"
 
@@ -29,7 +32,8 @@ enum server_state {
 enum chore {
 	CHORE_NONE,
 	CHORE_SETUP,    /* parameters for the session that it was just lent to */
-	CHORE_SCRUB,    /* an empty query, which drops the unnamed statement of another session */
+	CHORE_FETCH,    /* a statement that the client's query mentions is prepared */
+	CHORE_PROBE,    /* what has the session left in it? */
 	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */
 	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
@@ -65,13 +69,14 @@ struct server {
 	char nonce[28];              /* the name of its answer's column */
 	char withheld;               /* status of a ReadyForQuery that the barrier holds back; 0: none */
 	bool cut;                    /* half a message was sent: nothing may ever follow it */
-	/* The unnamed prepared statement. PostgreSQL drops it with the next simple Query or Parse of
-	 * one that it gets to look at, never with an error. */
-	bool unnamed;                /* there may be one */
-	bool foreign;                /* and another session parsed it */
-	bool awaited;                /* its session will come back to bind it: drivers do so behind a Sync */
+	struct copies copies;        /* what is prepared on it */
+	struct steps steps;          /* and what is about to be */
+	uint64_t unnamed_ticket;     /* whose unnamed statement it has: see prepared.h; 0: nobody's who counts */
+	struct buf deallocating;     /* names in texts that were sent, in that order, each with its NUL */
+	bool forgetting;             /* a text was sent that drops all named statements */
+	struct buf instead;          /* goes to the client for the message that is being dropped */
 	bool session_bound;          /* lent in session mode: reset before anybody else gets it */
-	bool pinned;                 /* holds its session's prepared statements: nobody else may meet them */
+	struct pins pins;            /* what it has of its session's that nobody else may meet */
 	bool used;                   /* was lent at least once */
 	usec_t stale_since;
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */

@@ -15,6 +15,8 @@
 
 struct console;
 struct pool;
+struct prepared;
+struct pstatement;
 struct server;
 struct tally;
 
@@ -49,6 +51,7 @@ enum session_state {
 	X(CLOSE_DISABLED, "FATAL", "08P01", "database is disabled", "database is disabled") \
 	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
 	X(CLOSE_SHUTDOWN, "FATAL", "57P01", "terminating connection due to administrator command", "shutdown") \
+	X(CLOSE_PINNED, "FATAL", "53400", "too many server connections are kept by sessions", "max_pinned_servers") \
 	X(CLOSE_REPLACED, "FATAL", "57P01", "terminating connection because its server connection is replaced", "server_fast_close") \
 	X(CLOSE_NO_MEMORY, "FATAL", "53200", "out of memory", "out of memory")
 enum close_reason {
@@ -79,6 +82,7 @@ struct session {
 	struct server *server;        /* lent; set exactly while SESSION_ACTIVE */
 	struct console *console;      /* set exactly for console sessions */
 	struct params *wanted;        /* parameters; a reference; NULL while greeting */
+	struct params *initial;       /* those it began with, to which RESET leads; likewise */
 	struct identity *identity;    /* owned */
 	struct route *route;          /* a reference; NULL for the console */
 	struct quota *seats[SESSION_SEATS]; /* references; taken: it counts among these clients */
@@ -88,6 +92,9 @@ struct session {
 	struct stream stream;         /* its SSL and descriptor are owned here */
 	struct buf input;             /* plaintext that could not be passed on yet */
 	size_t passing;               /* bytes of the current message still to come from the client */
+	size_t needed;                /* bytes of input before it is worth while to look at it again */
+	struct prepared *prepared;    /* statements it has; owned; NULL: none so far */
+	const struct pstatement *rechecked; /* prepared anew for the message that is next; compared only */
 	usec_t since;                 /* last change of state */
 	usec_t born;
 	usec_t query_since, xact_since; /* 0: none runs */
@@ -99,7 +106,7 @@ struct session {
 	uint8_t mode;                 /* enum pool_mode, as it was when it came */
 	bool dropping;                /* the message coming in is swallowed */
 	bool unproven;                /* `wanted` holds values of the client's that no server has seen */
-	bool held;                    /* its next message waits until the server owes nothing */
+	bool held;                    /* its next message waits until all before its batch is answered */
 	bool leaving;                 /* the client will send no more; answers may still go out */
 	bool noticed;                 /* it has been told that it waits */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */

@@ -27,6 +27,8 @@ struct worker {
 	struct site *site;              /* a reference */
 	struct pool *pools;             /* uthash by route */
 	struct params_table *params;
+	struct pstatement_table *statements;
+	uint64_t next_ticket;           /* of unnamed statements */
 	struct session_queue sessions;  /* all, oldest first */
 	struct session_list by_key[WORKER_KEYS]; /* sessions by their cancel key */
 	struct session_queue dead;      /* freed at the end of the turn */

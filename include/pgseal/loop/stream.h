@@ -29,6 +29,7 @@
 #define IO_RECORDS_BYTES 4096u
 #define IO_OUT_BYTES (IO_PLAIN_BYTES + IO_RECORDS_BYTES)
 #define IO_PARTS     32u              /* most sends that are put off */
+#define IO_ROOM_BYTES 1024u           /* in front of what has come */
 #define IO_KEPT_MAX  65536u           /* most that a caller keeps and wants in front of new bytes */
 
 struct stream;
@@ -55,7 +56,9 @@ struct io {
 	STAILQ_HEAD(, stream) failed; /* to be told at the end of the turn */
 	uint8_t in[IO_IN_BYTES];
 	uint8_t out[IO_OUT_BYTES];
-	uint8_t plain[IO_KEPT_MAX + IO_PLAIN_BYTES]; /* scratch for callers; nobody's between callbacks */
+	/* Scratch for callers; nobody's between callbacks. What comes in lies behind the first part, so
+	 * that it may grow a little where it is passed on. */
+	uint8_t plain[IO_ROOM_BYTES + IO_KEPT_MAX + IO_PLAIN_BYTES];
 };
 
 struct io *io_create(struct loop *loop); /* NULL: out of memory */

@@ -25,6 +25,8 @@ struct tracker {
 	struct tracker_run *runs; /* NULL: inline_runs is the ring; owned */
 	uint32_t head, len, cap;
 	uint32_t dropped_syncs; /* Syncs the server may have swallowed during this COPY */
+	/* Extended messages that owe an answer: sent so far, and answered or skipped. Both wrap. */
+	uint32_t sent, answered;
 	char status;            /* of the last ReadyForQuery: 'I', 'T', 'E' */
 	bool batch_open;        /* extended messages sent, no Sync behind them yet */
 	bool skipping;          /* an error: the server ignores all until a Sync not yet sent */
@@ -73,5 +75,13 @@ void tracker_barrier_passed(struct tracker *t);
  * client's next Sync. */
 bool tracker_ending(const struct tracker *t);
 bool tracker_full(const struct tracker *t);
+/* All that is owed is of the batch that is open now: whatever came before it has been answered. */
+bool tracker_in_batch(const struct tracker *t);
+/* A simple query has been sent whose end has not come yet. */
+bool tracker_owes_query(const struct tracker *t);
+/* What the server says next is about a simple query; about the extended message whose place is
+ * t->answered. */
+bool tracker_at_query(const struct tracker *t);
+bool tracker_at_extended(const struct tracker *t);
 
 #endif

@@ -1,0 +1,66 @@
+/* What a client's session leaves in its server that the next one must not meet, in transaction mode.
+ *
+ * Texts (wire/sql.h) raise a suspicion; at the end of the transaction the server is asked what there really
+ * is. Parameters become parameters of the session and follow it (core/params.h). Anything else pins: the
+ * session keeps its server until it is gone. */
+#ifndef PGSEAL_CORE_PINS_H
+#define PGSEAL_CORE_PINS_H
+
+#include <stdbool.h>
+
+#include "pgseal/base/bytes.h"
+
+struct server;
+
+/* kind, what it is, for people */
+#define PIN_TABLE(X)                           \
+	X(PIN_STATEMENT, "prepared statement") \
+	X(PIN_TEMP, "temporary object")        \
+	X(PIN_LOCK, "advisory lock")           \
+	X(PIN_CURSOR, "cursor WITH HOLD")      \
+	X(PIN_LISTEN, "LISTEN")                \
+	X(PIN_ROLE, "session authorization")   \
+	X(PIN_SETTING, "parameter that does not show")
+enum pin {
+#define X(kind, word) kind,
+	PIN_TABLE(X)
+#undef X
+		PINS
+};
+
+struct pins {
+	unsigned held;      /* 1 << enum pin: what the server has of its session's */
+	unsigned suspected; /* and what it may have: to be asked */
+	unsigned found;     /* while it is asked */
+	unsigned warned;    /* the client has been told of these: pin = warn */
+	bool counted;       /* among those of its route */
+	bool too_many;      /* it is one more than may be: its session ends */
+	struct buf touched; /* names of parameters that may have changed, each with its NUL */
+};
+
+/* The words for all that are held, separated by commas. */
+struct pin_words {
+	char s[160];
+};
+struct pin_words pins_words(const struct pins *p);
+
+/* This text, with these traits, is about to be carried out for srv's session. */
+void pins_notice(struct server *srv, struct bytes text, unsigned traits);
+/* Texts are watched for what they do to its parameters. */
+bool pins_watch(const struct server *srv);
+/* It holds that for certain. */
+void pins_add(struct server *srv, enum pin pin);
+/* If it holds that, it may be gone: to be asked. */
+void pins_doubt(struct server *srv, enum pin pin);
+/* Its session cannot do without it, as far as is known. */
+bool pins_hold(const struct server *srv);
+/* The query that asks the server for what is suspected; NUL-terminated. ERR_NO_MEMORY. */
+enum err pins_question(struct server *srv, struct buf *sql) MUST_CHECK;
+/* A row of its answer: the body of the DataRow. ERR_NO_MEMORY, ERR_WIRE_FORMAT. */
+enum err pins_row(struct server *srv, struct bytes body) MUST_CHECK;
+/* The answer is complete; or it failed: then all that is suspected is held. */
+void pins_answered(struct server *srv, bool failed);
+/* The server is as new. */
+void pins_clear(struct server *srv);
+
+#endif

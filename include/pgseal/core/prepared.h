@@ -1,0 +1,84 @@
+/* Prepared statements as clients know them. Texts are interned per worker, so that clients which prepare
+ * the same hold it once and share what servers have of it. All of this is one worker's. */
+#ifndef PGSEAL_CORE_PREPARED_H
+#define PGSEAL_CORE_PREPARED_H
+
+#include "pgseal/base/bytes.h"
+#include "pgseal/base/hash.h"
+
+/* What servers call statements of ours. Whatever else begins like this names none. */
+#define PSTATEMENT_PREFIX "pgseal_"
+#define PSTATEMENT_DIGEST 16
+#define PSTATEMENT_NAME (sizeof(PSTATEMENT_PREFIX) - 1 + 2 * PSTATEMENT_DIGEST)
+/* PostgreSQL cuts longer names (NAMEDATALEN - 1). */
+#define PSTATEMENT_ALIAS_MAX 63
+
+/* Text and declared types: a Parse but for its name. Immutable. */
+struct pstatement {
+	UT_hash_handle hh; /* in the worker's table, by body */
+	unsigned refs;
+	unsigned traits;                /* enum sql_trait of its text */
+	char name[PSTATEMENT_NAME + 1]; /* on all servers; "" until pstatement_name */
+	size_t len;
+	uint8_t body[]; /* text, NUL, count, types; as it came */
+};
+
+struct pstatement_table;
+
+/* salt: SALT_BYTES that nobody outside can guess, the same for all workers; borrowed. NULL: out of memory. */
+#define PSTATEMENT_SALT 16
+struct pstatement_table *pstatement_table_create(const uint8_t *salt);
+void pstatement_table_free(struct pstatement_table *t); /* every statement has been released */
+
+/* Find or make; a new reference. NULL: out of memory. */
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body);
+struct pstatement *pstatement_hold(struct pstatement *st);
+void pstatement_release(struct pstatement_table *t, struct pstatement *st); /* NULL is fine */
+/* Its name on servers, made of its contents: workers that know it each for themselves agree on it. */
+struct bytes pstatement_name(struct pstatement_table *t, struct pstatement *st);
+/* The query text alone. */
+struct bytes pstatement_text(const struct pstatement *st);
+
+/* What a client calls a statement. */
+struct alias {
+	UT_hash_handle hh; /* in its session's names */
+	struct pstatement *
+		st; /* a reference; NULL: made by PREPARE, it lives in the server under this name */
+	uint64_t shape; /* when it was parsed: see wire/pstatement.h; 0: not known */
+	size_t len;
+	char name[PSTATEMENT_ALIAS_MAX + 1];
+};
+
+/* What a session has prepared. */
+struct prepared {
+	struct alias *all;          /* uthash */
+	size_t bytes;               /* that its statements hold, shared ones counted whole */
+	struct pstatement *unnamed; /* a reference; NULL: none, or too large to be remembered */
+	uint64_t unnamed_shape;     /* as it was described to the client; 0: it was not */
+	/* Marks the one Parse that it came from: a server with the same ticket has it. 0: there is no
+	 * unnamed statement. */
+	uint64_t unnamed_ticket;
+};
+
+/* name is cut as PostgreSQL cuts it. NULL: out of memory. */
+struct alias *alias_create(struct bytes name, struct pstatement *st);
+void alias_free(struct pstatement_table *t, struct alias *a); /* NULL is fine; in no table */
+bool alias_is(const struct alias *a, struct bytes name);
+
+struct alias *prepared_find(const struct prepared *n, struct bytes name); /* borrowed; NULL: none */
+/* Takes a. One of that name makes room. ERR_NO_MEMORY: a is freed. */
+enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a) MUST_CHECK;
+void prepared_drop(struct prepared *n, struct pstatement_table *t, struct bytes name);
+void prepared_free(struct prepared *n, struct pstatement_table *t);     /* NULL is fine */
+void prepared_drop_own(struct prepared *n, struct pstatement_table *t); /* made by PREPARE */
+void prepared_drop_all(struct prepared *n, struct pstatement_table *t); /* not the unnamed one */
+/* The unnamed one is st (taken; NULL: only the server has it) from now on; ticket 0: there is none. */
+void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct pstatement *st,
+                          uint64_t ticket);
+/* Which of its aliases has that name on servers? NULL: none. */
+struct alias *prepared_behind(const struct prepared *n, struct bytes server_name);
+size_t prepared_count(const struct prepared *n);
+/* What one more of this size would make of n->bytes. */
+size_t prepared_cost(struct bytes body);
+
+#endif

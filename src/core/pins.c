@@ -1,0 +1,367 @@
+#include "pgseal/core/pins.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pgseal/base/log.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+#include "pgseal/wire/reader.h"
+#include "pgseal/wire/sql.h"
+
+#define BIT(n) (1u << (n))
+/* More names than this are not followed one by one. */
+#define TOUCHED_MAX_BYTES 4096
+
+/* Which texts make it likely, and how to find out. All names are qualified: the search_path is the client's.
+ * NULL: the server cannot tell, it lasts as long as the session. */
+static const struct pin_row {
+	const char *word;
+	unsigned trait;
+	const char *exists;
+} rows[PINS] = {
+	[PIN_STATEMENT] = { "prepared statement", SQL_PREPARES,
+	                    "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql OR "
+	                    "pg_catalog.left(name, 7) OPERATOR(pg_catalog.<>) 'pgseal_'" },
+	[PIN_TEMP] = { "temporary object", SQL_TEMP,
+	               "SELECT FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) "
+	               "'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid "
+	               "OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()" },
+	[PIN_LOCK] = { "advisory lock", SQL_LOCKS,
+	               "SELECT FROM pg_catalog.pg_locks WHERE locktype OPERATOR(pg_catalog.=) "
+	               "'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()" },
+	[PIN_CURSOR] = { "cursor WITH HOLD", SQL_HOLDS,
+	                 "SELECT FROM pg_catalog.pg_cursors WHERE is_holdable" },
+	[PIN_LISTEN] = { "LISTEN", SQL_LISTENS, "SELECT FROM pg_catalog.pg_listening_channels()" },
+	[PIN_ROLE] = { "session authorization", 0,
+	               "SELECT WHERE session_user OPERATOR(pg_catalog.<>) " },
+	[PIN_SETTING] = { "parameter that does not show", 0, NULL },
+};
+
+struct pin_words pins_words(const struct pins *p)
+{
+	struct pin_words words = { "" };
+	size_t n = 0;
+	int i;
+
+	for (i = 0; i < PINS; i++)
+		if ((p->held & BIT(i)) != 0)
+			n += (size_t)snprintf(words.s + n, sizeof(words.s) - n, "%s%s",
+			                      n > 0 ? ", " : "", rows[i].word);
+	return words;
+}
+
+bool pins_hold(const struct server *srv)
+{
+	return srv->pins.held != 0 || srv->pins.suspected != 0 || srv->pins.touched.len > 0;
+}
+
+static int64_t mode_of(const struct server *srv)
+{
+	return srv->pool->worker->site->settings.pin;
+}
+
+/* ---- suspicion ---- */
+
+static bool touched_has(const struct buf *touched, const char *name)
+{
+	const char *at = (const char *)touched->at, *end = at + touched->len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return false;
+}
+
+/* Changes of parameters that the server reports come by themselves. */
+static bool is_reported(const struct server *srv, const char *name)
+{
+	const struct param *p = params_find(srv->params, name);
+
+	return p != NULL && p->reported;
+}
+
+static void touch(struct server *srv, const char *name)
+{
+	struct buf *touched = &srv->pins.touched;
+
+	if (strcmp(name, "session_authorization") == 0)
+		srv->pins.suspected |= BIT(PIN_ROLE);
+	if (is_reported(srv, name) || touched_has(touched, name))
+		return;
+	if (touched->len > TOUCHED_MAX_BYTES ||
+	    buf_append(touched, name, strlen(name) + 1) != ERR_OK)
+		pins_add(srv, PIN_SETTING);
+}
+
+/* Whatever the session has set of those that are not reported. */
+static void touch_all(struct server *srv)
+{
+	const struct params *p = srv->session->wanted;
+	size_t i;
+
+	for (i = 0; i < params_count(p); i++)
+		if (!params_at(p, i)->reported)
+			touch(srv, params_at(p, i)->name);
+	srv->pins.suspected |= srv->pins.held & BIT(PIN_ROLE);
+}
+
+static void notice_settings(struct server *srv, struct bytes text)
+{
+	struct sql_mention m;
+	struct sql_cursor c;
+
+	sql_begin(&c, text, false);
+	while (sql_next(&c, &m)) {
+		if (m.kind == SQL_SET || m.kind == SQL_RESET)
+			touch(srv, m.name);
+		else if (m.kind == SQL_RESET_ALL || m.kind == SQL_DISCARD_ALL)
+			touch_all(srv);
+		else if (m.kind == SQL_SET_UNKNOWN)
+			pins_add(srv, PIN_SETTING);
+	}
+}
+
+void pins_notice(struct server *srv, struct bytes text, unsigned traits)
+{
+	int i;
+
+	if (traits == 0 || mode_of(srv) == PIN_OFF)
+		return;
+	for (i = 0; i < PINS; i++)
+		if ((traits & rows[i].trait) != 0)
+			srv->pins.suspected |= BIT(i);
+	if ((traits & SQL_FORGETS) != 0)
+		srv->pins.suspected |= srv->pins.held & ~BIT(PIN_SETTING);
+	if ((traits & (SQL_SETS | SQL_FORGETS_STATEMENTS)) != 0)
+		notice_settings(srv, text);
+}
+
+bool pins_watch(const struct server *srv)
+{
+	return srv->session != NULL && srv->session->mode == POOL_TRANSACTION &&
+	       mode_of(srv) != PIN_OFF;
+}
+
+void pins_doubt(struct server *srv, enum pin pin)
+{
+	srv->pins.suspected |= srv->pins.held & BIT(pin);
+}
+
+/* ---- the question ---- */
+
+static enum err put(struct buf *sql, const char *text)
+{
+	return buf_append(sql, text, strlen(text));
+}
+
+static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
+{
+	char head[64];
+	enum err rc;
+
+	snprintf(head, sizeof(head), "%sSELECT 'pin', '%d', NULL, NULL WHERE EXISTS (",
+	         sql->len > 0 ? " UNION ALL " : "", pin);
+	if ((rc = put(sql, head)) == ERR_OK)
+		rc = put(sql, rows[pin].exists);
+	if (rc == ERR_OK && pin == PIN_ROLE)
+		rc = params_literal(sql, PQuser(srv->conn));
+	return rc == ERR_OK ? put(sql, ")") : rc;
+}
+
+/* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
+static enum err ask_for_setting(const char *name, struct buf *sql)
+{
+	enum err rc;
+
+	if ((rc = put(sql, sql->len > 0 ? " UNION ALL SELECT 'set', " : "SELECT 'set', ")) ==
+	            ERR_OK &&
+	    (rc = params_literal(sql, name)) == ERR_OK &&
+	    (rc = put(sql, ", pg_catalog.current_setting(")) == ERR_OK &&
+	    (rc = params_literal(sql, name)) == ERR_OK &&
+	    (rc = put(sql, ", true), (SELECT source FROM pg_catalog.pg_settings WHERE "
+	                   "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ")) == ERR_OK &&
+	    (rc = params_literal(sql, name)) == ERR_OK)
+		rc = put(sql, ")");
+	return rc;
+}
+
+enum err pins_question(struct server *srv, struct buf *sql)
+{
+	const char *name = (const char *)srv->pins.touched.at, *end = name + srv->pins.touched.len;
+	enum err rc = ERR_OK;
+	int i;
+
+	for (i = 0; rc == ERR_OK && i < PINS; i++)
+		if ((srv->pins.suspected & BIT(i)) != 0 && rows[i].exists != NULL)
+			rc = ask_for_pin(srv, i, sql);
+	for (; rc == ERR_OK && name < end; name += strlen(name) + 1)
+		rc = ask_for_setting(name, sql);
+	srv->pins.found = 0;
+	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
+}
+
+/* ---- the answer ---- */
+
+#define COLUMNS 4
+#define VALUE_MAX 8192
+
+/* A column's text with its end; false: NULL, or not of a size that is of use. */
+static bool take_text(struct reader *r, char *out, size_t size)
+{
+	const uint8_t *at;
+	uint32_t len;
+
+	if (!reader_u32(r, &len) || len >= size || !reader_take(r, len, &at))
+		return false;
+	memcpy(out, at, len);
+	out[len] = '\0';
+	return true;
+}
+
+/* The value that the session began with is what RESET leads back to. */
+static enum err follow_reset(struct server *srv, const char *name)
+{
+	struct params_table *t = srv->pool->worker->params;
+	struct session *s = srv->session;
+	const struct param *first = params_find(s->initial, name);
+	enum err rc = params_drop(t, &srv->params, name);
+
+	if (rc != ERR_OK)
+		return rc;
+	return first != NULL ? params_put(t, &s->wanted, name, first->value, false)
+	                     : params_drop(t, &s->wanted, name);
+}
+
+static enum err follow_set(struct server *srv, const char *name, const char *value)
+{
+	struct params_table *t = srv->pool->worker->params;
+	enum err rc = params_put(t, &srv->params, name, value, false);
+
+	return rc == ERR_OK ? params_put(t, &srv->session->wanted, name, value, false) : rc;
+}
+
+static enum err setting_row(struct server *srv, struct reader *r)
+{
+	char name[SQL_NAME_MAX + 1], value[VALUE_MAX], source[32];
+	bool has_value, has_source;
+
+	if (!take_text(r, name, sizeof(name)))
+		return ERR_WIRE_FORMAT;
+	has_value = take_text(r, value, sizeof(value));
+	has_source = has_value && take_text(r, source, sizeof(source));
+	if (!has_value)
+		return follow_reset(srv, name);
+	/* What is not PostgreSQL's own is empty, or a role that is none, when it is reset. */
+	if (has_source
+	            ? strcmp(source, "session") != 0
+	            : value[0] == '\0' || (strcmp(name, "role") == 0 && strcmp(value, "none") == 0))
+		return follow_reset(srv, name);
+	return follow_set(srv, name, value);
+}
+
+enum err pins_row(struct server *srv, struct bytes body)
+{
+	struct reader r = reader_of(body);
+	uint16_t columns;
+	char what[8], pin[8];
+
+	if (!reader_u16(&r, &columns) || columns != COLUMNS || !take_text(&r, what, sizeof(what)))
+		return ERR_WIRE_FORMAT;
+	if (strcmp(what, "set") == 0)
+		return setting_row(srv, &r);
+	if (!take_text(&r, pin, sizeof(pin)) || pin[0] < '0' || pin[0] >= '0' + PINS)
+		return ERR_WIRE_FORMAT;
+	srv->pins.found |= BIT(pin[0] - '0');
+	return ERR_OK;
+}
+
+/* ---- what follows from it ---- */
+
+static void tell_pinned(struct server *srv, unsigned fresh)
+{
+	struct pins only = { .held = fresh };
+
+	log_info(LOG_SESSION, srv->session->id, "pinned: server=%s reason=\"%s\"",
+	         log_id_text(srv->id).s, pins_words(&only).s);
+}
+
+/* With pin = warn it stays behind; its client is told, once. */
+static void warn(struct server *srv, unsigned fresh)
+{
+	struct pins only = { .held = fresh & ~srv->pins.warned };
+	char detail[256];
+
+	if (only.held == 0)
+		return;
+	srv->pins.warned |= only.held;
+	log_warning(LOG_SESSION, srv->session->id, "left behind: server=%s state=\"%s\"",
+	            log_id_text(srv->id).s, pins_words(&only).s);
+	snprintf(detail, sizeof(detail),
+	         "It is in the server connection, which others use too: %s.", pins_words(&only).s);
+	session_tell(srv->session, 'N', "WARNING", SQLSTATE_WARNING,
+	             "session state is left behind at the end of the transaction", detail,
+	             "Use pool_mode=session or pin=auto for sessions that need it.");
+}
+
+/* It is kept now, or no longer. */
+static void count(struct server *srv)
+{
+	int64_t most = srv->pool->worker->site->settings.max_pinned_servers;
+	struct pins *p = &srv->pins;
+	int n;
+
+	if (p->counted == (p->held != 0))
+		return;
+	p->counted = !p->counted;
+	n = route_count_pinned(srv->route, p->counted ? 1 : -1);
+	p->too_many = p->counted && most > 0 && n > most;
+}
+
+static void hold(struct server *srv, unsigned pins)
+{
+	unsigned fresh = pins & ~srv->pins.held;
+
+	if (fresh != 0)
+		tell_pinned(srv, fresh);
+	srv->pins.held |= pins;
+	count(srv);
+}
+
+void pins_add(struct server *srv, enum pin pin)
+{
+	/* Without names that are shared, a client's statement must not be met by others. */
+	if (pin == PIN_STATEMENT || mode_of(srv) == PIN_AUTO)
+		hold(srv, BIT(pin));
+	else
+		warn(srv, BIT(pin));
+}
+
+void pins_answered(struct server *srv, bool failed)
+{
+	struct pins *p = &srv->pins;
+	unsigned found = failed ? p->suspected : p->found;
+
+	if (failed && p->touched.len > 0)
+		found |= BIT(PIN_SETTING);
+	p->held &= ~p->suspected | found;
+	p->suspected = 0;
+	buf_free(&p->touched);
+	if (((p->held | found) & BIT(PIN_STATEMENT)) == 0 && srv->session->prepared != NULL)
+		prepared_drop_own(srv->session->prepared, srv->pool->worker->statements);
+	if (mode_of(srv) == PIN_AUTO)
+		hold(srv, found);
+	else
+		warn(srv, found & ~p->held);
+	count(srv);
+}
+
+void pins_clear(struct server *srv)
+{
+	buf_free(&srv->pins.touched);
+	if (srv->pins.counted)
+		(void)route_count_pinned(srv->route, -1);
+	srv->pins = (struct pins){ 0 };
+}

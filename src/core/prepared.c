@@ -1,0 +1,239 @@
+#include "pgseal/core/prepared.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "pgseal/wire/sql.h"
+
+struct pstatement_table {
+	struct pstatement *all;
+	const uint8_t *salt;
+};
+
+struct pstatement_table *pstatement_table_create(const uint8_t *salt)
+{
+	struct pstatement_table *t = calloc(1, sizeof(*t));
+
+	if (t != NULL)
+		t->salt = salt;
+	return t;
+}
+
+void pstatement_table_free(struct pstatement_table *t)
+{
+	if (t == NULL)
+		return;
+	assert(t->all == NULL);
+	free(t);
+}
+
+/* ---- statements ---- */
+
+struct bytes pstatement_text(const struct pstatement *st)
+{
+	const uint8_t *nul = memchr(st->body, '\0', st->len);
+
+	return (struct bytes){ st->body, nul != NULL ? (size_t)(nul - st->body) : st->len };
+}
+
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body)
+{
+	struct pstatement *st = NULL;
+
+	HASH_FIND(hh, t->all, body.at, body.len, st);
+	if (st != NULL)
+		return pstatement_hold(st);
+	if ((st = malloc(sizeof(*st) + body.len)) == NULL)
+		return NULL;
+	st->refs = 1;
+	st->name[0] = '\0';
+	st->len = body.len;
+	memcpy(st->body, body.at, body.len);
+	/* Backslashes in plain literals: whoever still turns that on is heard a little too often. */
+	st->traits = sql_traits(pstatement_text(st), false);
+	HASH_ADD_KEYPTR(hh, t->all, st->body, st->len, st);
+	if (HASH_HAS(st))
+		return st;
+	free(st);
+	return NULL;
+}
+
+struct pstatement *pstatement_hold(struct pstatement *st)
+{
+	st->refs++;
+	return st;
+}
+
+void pstatement_release(struct pstatement_table *t, struct pstatement *st)
+{
+	if (st == NULL || --st->refs > 0)
+		return;
+	HASH_DELETE(hh, t->all, st);
+	free(st);
+}
+
+/* Salted, so that nobody can look for two texts with one name. */
+static bool digest(const struct pstatement_table *t, const struct pstatement *st, uint8_t *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok;
+
+	ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+	     EVP_DigestUpdate(ctx, t->salt, PSTATEMENT_SALT) == 1 &&
+	     EVP_DigestUpdate(ctx, st->body, st->len) == 1 &&
+	     EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+struct bytes pstatement_name(struct pstatement_table *t, struct pstatement *st)
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t sum[EVP_MAX_MD_SIZE];
+	char *to = st->name;
+	size_t i;
+
+	if (*to == '\0' && digest(t, st, sum)) {
+		memcpy(to, PSTATEMENT_PREFIX, sizeof(PSTATEMENT_PREFIX) - 1);
+		to += sizeof(PSTATEMENT_PREFIX) - 1;
+		for (i = 0; i < PSTATEMENT_DIGEST; i++) {
+			*to++ = hex[sum[i] >> 4];
+			*to++ = hex[sum[i] & 15];
+		}
+		*to = '\0';
+	}
+	return bytes_of(st->name);
+}
+
+/* ---- what a client calls them ---- */
+
+static size_t cut(size_t len)
+{
+	return len < PSTATEMENT_ALIAS_MAX ? len : PSTATEMENT_ALIAS_MAX;
+}
+
+struct alias *alias_create(struct bytes name, struct pstatement *st)
+{
+	struct alias *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->len = cut(name.len);
+	memcpy(a->name, name.at, a->len);
+	a->st = st != NULL ? pstatement_hold(st) : NULL;
+	return a;
+}
+
+void alias_free(struct pstatement_table *t, struct alias *a)
+{
+	if (a == NULL)
+		return;
+	pstatement_release(t, a->st);
+	free(a);
+}
+
+bool alias_is(const struct alias *a, struct bytes name)
+{
+	return a->len == cut(name.len) && memcmp(a->name, name.at, a->len) == 0;
+}
+
+struct alias *prepared_find(const struct prepared *n, struct bytes name)
+{
+	struct alias *a = NULL;
+
+	HASH_FIND(hh, n->all, name.at, cut(name.len), a);
+	return a;
+}
+
+size_t prepared_cost(struct bytes body)
+{
+	return sizeof(struct alias) + sizeof(struct pstatement) + body.len;
+}
+
+static size_t cost(const struct alias *a)
+{
+	return a->st != NULL ? prepared_cost((struct bytes){ a->st->body, a->st->len })
+	                     : sizeof(*a);
+}
+
+static void take_out(struct prepared *n, struct pstatement_table *t, struct alias *a)
+{
+	n->bytes -= cost(a);
+	HASH_DELETE(hh, n->all, a);
+	alias_free(t, a);
+}
+
+enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a)
+{
+	prepared_drop(n, t, (struct bytes){ (const uint8_t *)a->name, a->len });
+	HASH_ADD_KEYPTR(hh, n->all, a->name, a->len, a);
+	if (HASH_HAS(a)) {
+		n->bytes += cost(a);
+		return ERR_OK;
+	}
+	alias_free(t, a);
+	return ERR_NO_MEMORY;
+}
+
+void prepared_drop(struct prepared *n, struct pstatement_table *t, struct bytes name)
+{
+	struct alias *a = prepared_find(n, name);
+
+	if (a != NULL)
+		take_out(n, t, a);
+}
+
+static void drop_those(struct prepared *n, struct pstatement_table *t, bool shared_too)
+{
+	struct alias *a, *next;
+
+	HASH_ITER (hh, n->all, a, next)
+		if (shared_too || a->st == NULL)
+			take_out(n, t, a);
+}
+
+void prepared_drop_own(struct prepared *n, struct pstatement_table *t)
+{
+	drop_those(n, t, false);
+}
+
+void prepared_drop_all(struct prepared *n, struct pstatement_table *t)
+{
+	drop_those(n, t, true);
+}
+
+void prepared_free(struct prepared *n, struct pstatement_table *t)
+{
+	if (n == NULL)
+		return;
+	prepared_drop_all(n, t);
+	pstatement_release(t, n->unnamed);
+	free(n);
+}
+
+void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct pstatement *st,
+                          uint64_t ticket)
+{
+	pstatement_release(t, n->unnamed);
+	n->unnamed = st;
+	n->unnamed_shape = 0;
+	n->unnamed_ticket = ticket;
+}
+
+struct alias *prepared_behind(const struct prepared *n, struct bytes server_name)
+{
+	struct alias *a;
+
+	for (a = n->all; a != NULL; a = a->hh.next)
+		if (a->st != NULL && bytes_equal(bytes_of(a->st->name), server_name))
+			return a;
+	return NULL;
+}
+
+size_t prepared_count(const struct prepared *n)
+{
+	return HASH_COUNT(n->all);
+}

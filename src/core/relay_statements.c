@@ -1,0 +1,476 @@
+/* Prepared statements of sessions that share servers.
+ *
+ * A client's statement has one name on all servers, made of its text. Parse, Bind, Describe and Close go on with
+ * that name in the place of the client's; a server that lacks the statement, or has it with another shape than
+ * the client was told of, gets it first. Every message of the client's is answered by the server itself, so
+ * that answers and errors come in their order and in the server's words: what is to fail is sent so that it
+ * fails. A name that stands for nothing goes on as it is, and the server does not know it either. */
+#include "relay_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pgseal/core/pins.h"
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "statements_priv.h"
+
+static struct pstatement_table *table_of(const struct session *s)
+{
+	return s->worker->statements;
+}
+
+enum feed_next statements_no_memory(const struct about *a)
+{
+	/* Some of what the tracker counts may not have been sent. */
+	relay_ruin(a->srv, CLOSE_NO_MEMORY, "out of memory");
+	return FEED_STOP;
+}
+
+enum feed_next statements_hold(const struct about *a)
+{
+	a->s->held = true;
+	return FEED_STOP;
+}
+
+/* Is the step of the batch that is open? If it fails, so does all of the client's up to its Sync. */
+static bool in_batch(const struct server *srv, const struct step *step)
+{
+	return steps_in_batch(&srv->steps, step) || tracker_in_batch(&srv->tracker);
+}
+
+/* ---- where a statement is ---- */
+
+static enum found refuse(struct target *to, const char *name)
+{
+	to->name = bytes_of(name);
+	return FOUND_RENAMED;
+}
+
+/* Nobody gets at statements of ours by the names that they have on servers. */
+static enum found as_is(struct target *to, struct bytes name)
+{
+	struct bytes prefix = bytes_of(PSTATEMENT_PREFIX);
+
+	if (name.len < prefix.len || memcmp(name.at, prefix.at, prefix.len) != 0)
+		return FOUND_AS_IS;
+	to->name.len = name.len < PSTATEMENT_ALIAS_MAX ? name.len : PSTATEMENT_ALIAS_MAX;
+	to->name.at = memcpy(to->guarded, name.at, to->name.len);
+	to->guarded[0] = 'P';
+	return FOUND_RENAMED;
+}
+
+enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
+                                struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct step *step = steps_of_statement(&srv->steps, st);
+	const struct copy *k;
+
+	to->st = st;
+	to->shape = shape;
+	to->name = pstatement_name(table_of(a->s), st);
+	if (step != NULL)
+		return in_batch(srv, step) ? FOUND_MISSING : FOUND_LATER;
+	if ((k = copies_use(&srv->copies, to->name)) == NULL)
+		return FOUND_MISSING;
+	if (k->shape == shape || k->shape == 0 || shape == 0)
+		return FOUND_RENAMED;
+	/* Prepared now it still yields something else than what the client was told. */
+	return a->s->rechecked == st ? refuse(to, REFUSAL_CHANGED) : FOUND_MISSING;
+}
+
+enum found statements_find_named(const struct about *a, struct bytes name, struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct prepared *n = a->s->prepared;
+	const struct step *step = steps_of_alias(&srv->steps, name);
+	const struct alias *alias;
+
+	/* A query may be on its way that drops it. */
+	srv->forgetting = srv->forgetting && !tracker_in_batch(&srv->tracker);
+	if (srv->forgetting || (srv->deallocating.len > 0 && !tracker_in_batch(&srv->tracker)))
+		return FOUND_LATER;
+	if (step != NULL) {
+		if (!in_batch(srv, step))
+			return FOUND_LATER;
+		if (step->kind == STEP_CLOSE)
+			return as_is(to, name);
+		to->st = step->alias->st;
+		to->name = pstatement_name(table_of(a->s), to->st);
+		return FOUND_RENAMED;
+	}
+	alias = n != NULL ? prepared_find(n, name) : NULL;
+	if (alias == NULL || alias->st == NULL)
+		return as_is(to, name);
+	return statements_find_copy(a, alias->st, alias->shape, to);
+}
+
+static enum found find_unnamed(const struct about *a, struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct prepared *n = a->s->prepared;
+	const struct step *step = steps_of_unnamed(&srv->steps);
+
+	if (step != NULL && !in_batch(srv, step))
+		return FOUND_LATER;
+	if (step != NULL) {
+		to->st = step->st;
+		return step->kind == STEP_CLOSE ? refuse(to, REFUSAL_UNNAMED) : FOUND_AS_IS;
+	}
+	if (tracker_owes_query(&srv->tracker)) /* which drops it, unless it is skipped */
+		return FOUND_LATER;
+	if (n == NULL || n->unnamed_ticket == 0)
+		return refuse(to, REFUSAL_UNNAMED);
+	to->st = n->unnamed;
+	if (n->unnamed_ticket == srv->unnamed_ticket)
+		return FOUND_AS_IS;
+	if (n->unnamed == NULL)
+		return refuse(to, REFUSAL_UNNAMED);
+	if (a->s->rechecked == n->unnamed)
+		return refuse(to, REFUSAL_CHANGED);
+	to->shape = n->unnamed_shape;
+	to->name = bytes_of("");
+	return FOUND_MISSING;
+}
+
+static enum found find(const struct about *a, struct target *to)
+{
+	return a->m.name.len == 0 ? find_unnamed(a, to) : statements_find_named(a, a->m.name, to);
+}
+
+enum feed_next statements_fetch(const struct about *a, const struct target *to)
+{
+	bool unnamed = to->name.len == 0, wait = !unnamed || to->shape != 0;
+	struct insertion in = insertion_begin(a->srv);
+
+	/* What is owed to earlier batches could turn out to read what we send as something else. */
+	if (!tracker_in_batch(&a->srv->tracker))
+		return statements_hold(a);
+	if (!unnamed && to->name.len != PSTATEMENT_NAME)
+		return statements_no_memory(a);
+	if (!unnamed)
+		insertion_make_way(&in, to->st, to->name);
+	insertion_parse(&in, to->st, to->name);
+	if (wait)
+		insertion_describe(&in, to->st, to->name, true);
+	if (wait)
+		insertion_flush(&in);
+	if (insertion_send(&in, a) == FEED_STOP)
+		return FEED_STOP;
+	if (!wait)
+		return FEED_ON;
+	a->s->rechecked = to->st;
+	return FEED_STOP;
+}
+
+/* ---- the client's message ---- */
+
+enum feed_next statements_account(const struct about *a, const struct step *step)
+{
+	struct tracker *t = &a->srv->tracker;
+	struct step placed = step != NULL ? *step : (struct step){ 0 };
+	enum tracker_client what;
+
+	placed.seq = t->sent;
+	if (tracker_from_client(t, a->type, &what) != ERR_OK ||
+	    (step != NULL && steps_push(&a->srv->steps, table_of(a->s), placed) != ERR_OK))
+		return statements_no_memory(a);
+	a->s->passing = a->size;
+	a->s->dropping = what == TRACK_SWALLOW;
+	if (a->s->dropping)
+		feed_flush(a->f, a->s);
+	a->s->rechecked = NULL;
+	if (strchr("SQF", a->type) != NULL)
+		a->srv->steps.batch = t->sent;
+	return FEED_ON;
+}
+
+/* Its first part now says this name; the rest is passed on by length. */
+static enum feed_next under_name(const struct about *a, struct bytes name)
+{
+	size_t n = pstatement_head_size(&a->m, name.len);
+	uint8_t small[512], *head = n <= sizeof(small) ? small : malloc(n);
+
+	if (head == NULL)
+		return statements_no_memory(a);
+	pstatement_write_head(head, a->type, a->size, &a->m, name);
+	feed_replace(a->f, a->s, a->m.head, head, n);
+	a->s->passing = a->size - a->m.head;
+	if (head != small)
+		free(head);
+	return FEED_ON;
+}
+
+/* Bind, and Describe of a statement. */
+static enum feed_next pass_use(const struct about *a)
+{
+	struct step described = { .kind = STEP_DESCRIBE, .unnamed = true };
+	bool learn = a->type == 'D' && a->m.name.len == 0;
+	struct target to = { 0 };
+	enum found found = find(a, &to);
+
+	if (found == FOUND_LATER)
+		return statements_hold(a);
+	if (found == FOUND_MISSING && statements_fetch(a, &to) == FEED_STOP)
+		return FEED_STOP;
+	if (statements_account(a, learn ? &described : NULL) == FEED_STOP)
+		return FEED_STOP;
+	if (a->type == 'B' && to.st != NULL)
+		text_noticed(a, pstatement_text(to.st), to.st->traits);
+	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
+}
+
+static enum feed_next pass_close(const struct about *a)
+{
+	struct step step = { .kind = STEP_CLOSE, .unnamed = a->m.name.len == 0 };
+	struct target to = { 0 };
+	enum found found = find(a, &to);
+
+	if (found == FOUND_LATER)
+		return statements_hold(a);
+	/* The server keeps it, for others: it is told to close what it does not have. */
+	if (!step.unnamed && (step.alias = alias_create(a->m.name, NULL)) == NULL)
+		return statements_no_memory(a);
+	if (statements_account(a, &step) == FEED_STOP)
+		return FEED_STOP;
+	pins_doubt(a->srv, PIN_STATEMENT); /* if the server has one of that name of its own */
+	found = as_is(&to, a->m.name);
+	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
+}
+
+/* ---- Parse ---- */
+
+/* One that is too large is not remembered: it keeps its server. */
+static enum feed_next pass_unnamed_parse(const struct about *a)
+{
+	struct step step = { .kind = STEP_PARSE, .unnamed = true };
+	struct insertion in = insertion_begin(a->srv);
+
+	if (a->size <= FRAME_WHOLE_MAX &&
+	    (step.st = pstatement_intern(table_of(a->s), a->body)) == NULL)
+		return statements_no_memory(a);
+	if (!a->rewritten)
+		return statements_account(a, &step);
+	insertion_client_parse(&in, bytes_of(""), a->body, &step);
+	return insertion_replace(&in, a);
+}
+
+/* Under a name that is taken: the server finds that out when it has found nothing else to object to, if the
+ * name is taken there too. */
+static enum feed_next pass_duplicate(const struct about *a, const struct target *to)
+{
+	struct step step = { .kind = STEP_DUPLICATE };
+
+	if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
+		return statements_no_memory(a);
+	return statements_account(a, &step) == FEED_STOP ? FEED_STOP : under_name(a, to->name);
+}
+
+/* In its place something that fails in the way that it is to fail. */
+static enum feed_next pass_refusal(const struct about *a, const char *name)
+{
+	struct insertion in = insertion_begin(a->srv);
+
+	insertion_bind(&in, name);
+	return insertion_replace(&in, a);
+}
+
+/* The Parse itself, between what makes way for it and what asks for its shape. Takes both references. */
+static enum feed_next pass_new(const struct about *a, struct pstatement *st, struct alias *alias)
+{
+	struct step step = { .kind = STEP_PARSE, .st = st, .alias = alias };
+	struct bytes name = pstatement_name(table_of(a->s), st);
+	struct insertion in = insertion_begin(a->srv);
+
+	insertion_make_way(&in, st, name);
+	insertion_client_parse(&in, name, a->body, &step);
+	insertion_describe(&in, st, name, false);
+	a->s->pool->stats.server_parse_count++;
+	return insertion_replace(&in, a);
+}
+
+static enum feed_next pass_named_parse(const struct about *a)
+{
+	const struct settings *settings = &a->s->worker->site->settings;
+	size_t most = (size_t)settings->max_client_prepared_memory;
+	struct pstatement_table *t = table_of(a->s);
+	const struct step *step;
+	struct pstatement *st;
+	struct alias *alias = NULL;
+
+	if (a->s->prepared->bytes + prepared_cost(a->body) > most)
+		return pass_refusal(a, REFUSAL_LIMIT);
+	if ((st = pstatement_intern(t, a->body)) == NULL)
+		return statements_no_memory(a);
+	step = steps_of_statement(&a->srv->steps, st);
+	if (step != NULL && !in_batch(a->srv, step)) {
+		pstatement_release(t, st);
+		return statements_hold(a);
+	}
+	if (pstatement_name(t, st).len == 0 || (alias = alias_create(a->m.name, st)) == NULL) {
+		pstatement_release(t, st);
+		return statements_no_memory(a);
+	}
+	return pass_new(a, st, alias);
+}
+
+/* With max_prepared_statements = 0 the statement lives in the server under the client's own name, and the
+ * server is the session's. */
+static enum feed_next pass_pinned_parse(const struct about *a)
+{
+	pins_add(a->srv, PIN_STATEMENT);
+	a->s->pool->stats.server_parse_count++;
+	return statements_account(a, NULL);
+}
+
+/* What the name stands for already; to->st NULL: something that the server alone knows. */
+static enum found find_taken(const struct about *a, struct target *to, bool *taken)
+{
+	const struct step *step = steps_of_alias(&a->srv->steps, a->m.name);
+	const struct alias *alias = prepared_find(a->s->prepared, a->m.name);
+	enum found found = statements_find_named(a, a->m.name, to);
+
+	*taken = step != NULL ? step->kind != STEP_CLOSE : alias != NULL;
+	if (found == FOUND_LATER || step != NULL || alias == NULL || alias->st == NULL)
+		return found;
+	return statements_find_copy(a, alias->st, 0, to); /* in whatever shape */
+}
+
+static enum feed_next pass_parse(const struct about *a)
+{
+	const struct settings *settings = &a->s->worker->site->settings;
+	struct target to = { 0 };
+	enum found found;
+	bool taken;
+
+	if (a->m.name.len == 0)
+		return pass_unnamed_parse(a);
+	found = find_taken(a, &to, &taken);
+	if (found == FOUND_LATER)
+		return statements_hold(a);
+	if (!taken && settings->max_prepared_statements == 0)
+		return pass_pinned_parse(a);
+	if (!taken)
+		return pass_named_parse(a);
+	if (found == FOUND_MISSING)
+		return statements_fetch(a, &to);
+	return found == FOUND_RENAMED ? pass_duplicate(a, &to) : statements_account(a, NULL);
+}
+
+/* ---- COPY that went wrong ---- */
+
+/* Which answer belongs to what is not certain: only what needs no look at answers goes on. */
+static enum feed_next pass_in_doubt(const struct about *a)
+{
+	struct prepared *n = a->s->prepared;
+	struct target to = { 0 };
+	const struct alias *alias;
+
+	if (a->m.name.len == 0 && a->type == 'P') {
+		a->srv->unnamed_ticket = ++a->s->worker->next_ticket;
+		prepared_set_unnamed(n, table_of(a->s), NULL, a->srv->unnamed_ticket);
+		return statements_account(a, NULL);
+	}
+	if (a->m.name.len == 0 && n->unnamed_ticket != a->srv->unnamed_ticket)
+		refuse(&to, REFUSAL_UNNAMED);
+	if (a->m.name.len > 0 && as_is(&to, a->m.name) == FOUND_AS_IS && a->type != 'C') {
+		alias = prepared_find(n, a->m.name);
+		if (a->type == 'P' || alias == NULL || alias->st == NULL ||
+		    copies_use(&a->srv->copies, pstatement_name(table_of(a->s), alias->st)) ==
+		            NULL) {
+			session_close(a->s, CLOSE_PROTOCOL,
+			              "prepared statement behind a breach of COPY");
+			return FEED_STOP;
+		}
+		to.name = bytes_of(alias->st->name);
+	}
+	if (statements_account(a, NULL) == FEED_STOP)
+		return FEED_STOP;
+	return to.name.len > 0 ? under_name(a, to.name) : FEED_ON;
+}
+
+/* ---- all of them ---- */
+
+size_t statements_need(const struct session *s, const struct frame *frame, struct bytes have)
+{
+	struct pstatement_mention m;
+
+	if (s->mode != POOL_TRANSACTION)
+		return 0;
+	if (frame->row->type == 'Q')
+		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
+	switch (pstatement_find(have, frame->size, &m)) {
+	case PSTATEMENT_MORE:
+		/* Who does not come to the end of a name is let go on, to be told off by the server. */
+		return have.len < FRAME_WHOLE_MAX ? have.len + 1 : 0;
+	case PSTATEMENT_NONE:
+		return 0;
+	case PSTATEMENT_NAMED:
+		break;
+	}
+	if (frame->row->type != 'P' || (m.name.len == 0 && frame->size > FRAME_WHOLE_MAX))
+		return m.head;
+	return frame->size;
+}
+
+static void count(struct session *s, char type)
+{
+	if (type == 'P')
+		s->pool->stats.client_parse_count++;
+	else if (type == 'B')
+		s->pool->stats.bind_count++;
+}
+
+/* One that mentions a statement, or holds a text. */
+static enum feed_next pass(struct about *a)
+{
+	const struct tracker *t = &a->srv->tracker;
+	enum feed_next next;
+
+	if (a->s->prepared == NULL && (a->s->prepared = calloc(1, sizeof(*a->s->prepared))) == NULL)
+		return statements_no_memory(a);
+	if (t->lost || t->doubtful)
+		return a->type == 'Q' ? statements_account(a, NULL) : pass_in_doubt(a);
+	switch (a->type) {
+	case 'P':
+	case 'Q':
+		if ((next = text_prepare(a)) == FEED_ON)
+			next = a->type == 'P' ? pass_parse(a) : text_pass_query(a);
+		buf_free(&a->text);
+		return next;
+	case 'C':
+		return pass_close(a);
+	default:
+		return pass_use(a);
+	}
+}
+
+enum feed_next statements_pass(struct session *s, struct feed *f, const struct frame *frame)
+{
+	struct about a = {
+		.s = s, .srv = s->server, .f = f, .size = frame->size, .type = frame->row->type
+	};
+	const struct tracker *t = &s->server->tracker;
+	struct bytes have = { f->at + f->pos, f->len - f->pos };
+	enum feed_next next;
+
+	s->held = false;
+	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
+	if (s->mode != POOL_TRANSACTION || t->skipping || t->copy_in ||
+	    (a.type != 'Q' && pstatement_find(have, a.size, &a.m) != PSTATEMENT_NAMED))
+		next = statements_account(&a, NULL);
+	else
+		next = pass(&a);
+	if (next == FEED_ON)
+		count(s, a.type);
+	return next;
+}
+
+bool statements_bind_to_server(const struct session *s)
+{
+	const struct prepared *n = s->prepared;
+
+	return n != NULL && n->unnamed == NULL && n->unnamed_ticket != 0 &&
+	       n->unnamed_ticket == s->server->unnamed_ticket;
+}

@@ -1,0 +1,104 @@
+/* Prepared statements on servers that are shared: what the files that deal with them have in common. */
+#ifndef PGSEAL_CORE_STATEMENTS_PRIV_H
+#define PGSEAL_CORE_STATEMENTS_PRIV_H
+
+#include "pgseal/core/prepared.h"
+#include "pgseal/core/server.h"
+#include "pgseal/core/session.h"
+#include "pgseal/wire/pstatement.h"
+#include "pgseal/wire/sql.h"
+#include "pgseal/wire/writer.h"
+#include "relay_priv.h"
+
+/* Statements that no server has. What a client must not get is asked of the server under one of these
+ * names: it fails there, in its turn, and the client is told what the name stands for (relay_answers.c). */
+#define REFUSAL_UNNAMED PSTATEMENT_PREFIX "unnamed"
+#define REFUSAL_CHANGED PSTATEMENT_PREFIX "changed"
+#define REFUSAL_LIMIT PSTATEMENT_PREFIX "limit"
+
+/* A message of a client's at the front of the feed. */
+struct about {
+	struct session *s;
+	struct server *srv;
+	struct feed *f;
+	size_t size; /* of the whole of it */
+	char type;
+	struct pstatement_mention m; /* not of a Query */
+	struct bytes body;           /* of a Parse or Query: what is to be sent from its text on */
+	struct buf text;             /* owned: where body lies, if it is not as it came */
+	bool rewritten;              /* it is not */
+};
+
+enum found {
+	FOUND_AS_IS,   /* under the client's own name, or not at all */
+	FOUND_RENAMED, /* under to->name */
+	FOUND_MISSING, /* to->st must be prepared first */
+	FOUND_LATER,   /* shows when what is under way has been answered */
+};
+
+struct target {
+	struct pstatement *st; /* borrowed; NULL: none that is known */
+	struct bytes name;
+	uint64_t shape; /* as the client was told */
+	char guarded[PSTATEMENT_ALIAS_MAX + 1];
+};
+
+/* ---- relay_statements.c ---- */
+
+/* The session ends, and the server with it. FEED_STOP. */
+enum feed_next statements_no_memory(const struct about *a);
+/* Until all that was sent before this batch has been answered. FEED_STOP. */
+enum feed_next statements_hold(const struct about *a);
+/* Is it on the server, under which name, and with this shape (0: whatever shape)? */
+enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
+                                struct target *to);
+enum found statements_find_named(const struct about *a, struct bytes name, struct target *to);
+/* The server gets what it lacks. The client's message waits for what that turns out to be: FEED_STOP; but
+ * for an unnamed statement of which the client knows nothing yet, which cannot disappoint it. */
+enum feed_next statements_fetch(const struct about *a, const struct target *to);
+/* The message goes on, in front of what the feed holds behind it. Takes step's references; NULL: its answer
+ * means nothing to us. */
+enum feed_next statements_account(const struct about *a, const struct step *step);
+
+/* ---- relay_text.c: what the text of a Parse or Query tells, and names in it ---- */
+
+/* Sets a->body; names in the text become those of the server. FEED_STOP: not yet. */
+enum feed_next text_prepare(struct about *a);
+enum feed_next text_pass_query(struct about *a);
+/* Such a text is about to be carried out. */
+void text_noticed(const struct about *a, struct bytes text, unsigned traits);
+
+/* ---- insertion.c: messages of ours among the client's ---- */
+
+struct insertion {
+	struct server *srv;
+	struct buf out;
+	struct writer w;
+	bool failed;
+};
+
+struct insertion insertion_begin(struct server *srv);
+/* What has that name on the server goes, and the oldest ones over the limit: a Parse is to follow. */
+void insertion_make_way(struct insertion *in, struct pstatement *st, struct bytes name);
+void insertion_close(struct insertion *in, struct bytes name);
+/* name: "" for the unnamed statement. */
+void insertion_parse(struct insertion *in, struct pstatement *st, struct bytes name);
+void insertion_describe(struct insertion *in, struct pstatement *st, struct bytes name,
+                        bool awaited);
+/* Without it the server keeps its answers until the client's Sync. */
+void insertion_flush(struct insertion *in);
+/* An empty statement, to be deallocated by a client that deallocates one of those that are shared. */
+void insertion_parse_void(struct insertion *in, struct bytes name);
+/* The client's own Parse, with other words. Takes step's references. */
+void insertion_client_parse(struct insertion *in, struct bytes name, struct bytes body,
+                            const struct step *step);
+void insertion_sync(struct insertion *in);
+void insertion_query(struct insertion *in, struct bytes body);
+/* In the place of a client's message: it fails at the server. */
+void insertion_bind(struct insertion *in, const char *name);
+/* Send it in front of the client's message. FEED_STOP: out of memory, all is over. */
+enum feed_next insertion_send(struct insertion *in, const struct about *a);
+/* Send it in the place of the client's message, which is dropped. */
+enum feed_next insertion_replace(struct insertion *in, const struct about *a);
+
+#endif
