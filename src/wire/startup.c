@@ -255,6 +255,36 @@ static enum err options_take(struct gather *g)
 	return rc;
 }
 
+/* --- "replication" --- */
+
+/* PostgreSQL's booleans: how many of their letters it takes to know them, and what they mean here. */
+static const struct {
+	const char *word;
+	size_t least;
+	enum replication_mode mode;
+} booleans[] = {
+	{ "true", 1, REPLICATION_PHYSICAL }, { "false", 1, REPLICATION_NONE },
+	{ "yes", 1, REPLICATION_PHYSICAL },  { "no", 1, REPLICATION_NONE },
+	{ "on", 2, REPLICATION_PHYSICAL },   { "off", 2, REPLICATION_NONE },
+	{ "1", 1, REPLICATION_PHYSICAL },    { "0", 1, REPLICATION_NONE },
+};
+
+enum replication_mode startup_replication(const char *word)
+{
+	size_t len, i;
+
+	if (word == NULL)
+		return REPLICATION_NONE;
+	if (strcmp(word, "database") == 0)
+		return REPLICATION_LOGICAL;
+	len = strlen(word);
+	for (i = 0; i < sizeof(booleans) / sizeof(booleans[0]); i++)
+		if (len >= booleans[i].least && len <= strlen(booleans[i].word) &&
+		    strncasecmp(word, booleans[i].word, len) == 0)
+			return booleans[i].mode;
+	return REPLICATION_UNCLEAR;
+}
+
 /* --- the whole --- */
 
 static enum err name_check(struct gather *g, const char *name, const char *too_long,
@@ -303,6 +333,7 @@ enum err startup_parse(const struct startup_packet *p, struct startup *out, stru
 		startup_free(&g.s);
 		return rc;
 	}
+	g.s.mode = startup_replication(g.s.replication);
 	*out = g.s;
 	return ERR_OK;
 }

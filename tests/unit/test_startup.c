@@ -215,6 +215,64 @@ Test(startup, message_is_taken_apart)
 	parse_all(cases, COUNT(cases));
 }
 
+/* parse_bool of PostgreSQL, behind "database" to the letter. */
+Test(startup, replication_is_spelt_as_postgres_does)
+{
+	static const struct {
+		const char *word;
+		enum replication_mode mode;
+	} cases[] = {
+		{ NULL, REPLICATION_NONE },
+		{ "database", REPLICATION_LOGICAL },
+		{ "true", REPLICATION_PHYSICAL },
+		{ "TRUE", REPLICATION_PHYSICAL },
+		{ "t", REPLICATION_PHYSICAL },
+		{ "tRu", REPLICATION_PHYSICAL },
+		{ "yes", REPLICATION_PHYSICAL },
+		{ "Y", REPLICATION_PHYSICAL },
+		{ "on", REPLICATION_PHYSICAL },
+		{ "ON", REPLICATION_PHYSICAL },
+		{ "1", REPLICATION_PHYSICAL },
+		{ "false", REPLICATION_NONE },
+		{ "F", REPLICATION_NONE },
+		{ "no", REPLICATION_NONE },
+		{ "n", REPLICATION_NONE },
+		{ "off", REPLICATION_NONE },
+		{ "of", REPLICATION_NONE },
+		{ "0", REPLICATION_NONE },
+		{ "", REPLICATION_UNCLEAR },
+		{ "o", REPLICATION_UNCLEAR },
+		{ "Database", REPLICATION_UNCLEAR },
+		{ "databas", REPLICATION_UNCLEAR },
+		{ "database ", REPLICATION_UNCLEAR },
+		{ "truely", REPLICATION_UNCLEAR },
+		{ "true ", REPLICATION_UNCLEAR },
+		{ " true", REPLICATION_UNCLEAR },
+		{ "10", REPLICATION_UNCLEAR },
+		{ "2", REPLICATION_UNCLEAR },
+		{ "logical", REPLICATION_UNCLEAR },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(startup_replication(cases[i].word), cases[i].mode, "\"%s\"",
+		             cases[i].word != NULL ? cases[i].word : "(none)");
+}
+
+Test(startup, message_tells_the_kind_of_replication)
+{
+	static const struct bytes asked = SPAN("user\0a\0replication\0database\0\0");
+	static const struct bytes not_asked = SPAN("user\0a\0\0");
+	struct errbuf why = { "" };
+	struct startup s = { 0 };
+
+	cr_assert_eq(parse(asked, &s, &why), ERR_OK);
+	cr_expect_eq(s.mode, REPLICATION_LOGICAL);
+	startup_free(&s);
+	cr_assert_eq(parse(not_asked, &s, &why), ERR_OK);
+	cr_expect_eq(s.mode, REPLICATION_NONE);
+	startup_free(&s);
+}
+
 Test(startup, malformed_messages_are_refused)
 {
 	static const struct parse_case cases[] = {

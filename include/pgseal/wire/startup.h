@@ -57,12 +57,21 @@ struct startup_param {
 	const char *value;
 };
 
+/* What a client means by "replication": PostgreSQL's two kinds of walsender, or neither. */
+enum replication_mode {
+	REPLICATION_NONE,
+	REPLICATION_PHYSICAL, /* the whole cluster's WAL; no SQL, and whatever database is named */
+	REPLICATION_LOGICAL,  /* changes of one database; SQL as well */
+	REPLICATION_UNCLEAR,  /* PostgreSQL would refuse the word */
+};
+
 /* A StartupMessage taken apart. Owns its memory; startup_free. */
 struct startup {
 	uint32_t version;        /* as asked */
 	const char *user;        /* never NULL, never empty */
 	const char *database;    /* never NULL; the user's name when the client named none or "" */
 	const char *replication; /* NULL: not asked; the client's word otherwise */
+	enum replication_mode mode; /* what that means */
 	struct startup_param *params; /* all others, "options" resolved into -c settings */
 	size_t param_count;
 	const char **unknown_options; /* names beginning with "_pq_." */
@@ -81,5 +90,8 @@ struct startup {
 enum err startup_parse(const struct startup_packet *p, struct startup *out,
                        struct errbuf *why) MUST_CHECK;
 void startup_free(struct startup *s);
+/* As PostgreSQL reads it: "database" to the letter, else a boolean in any case, which may be cut short
+ * as long as it is clear. NULL: it was not asked for. */
+enum replication_mode startup_replication(const char *word);
 
 #endif
