@@ -45,6 +45,11 @@ static void get_rule_max_active(struct cell *out, const struct row *row)
 	cell_int(out, row->rule->max_active);
 }
 
+static void get_rule_replication(struct cell *out, const struct row *row)
+{
+	out->text = row->rule->replication ? "yes" : "no";
+}
+
 static const struct column identities_columns[] = {
 	{ "label", TYPE_TEXT, get_rule_label },
 	{ "type", TYPE_TEXT, get_rule_type },
@@ -54,6 +59,7 @@ static const struct column identities_columns[] = {
 	{ "console", TYPE_TEXT, get_rule_console },
 	{ "max_clients", TYPE_INT4, get_rule_max_clients },
 	{ "max_active", TYPE_INT4, get_rule_max_active },
+	{ "replication", TYPE_TEXT, get_rule_replication },
 };
 
 static void identities_home(struct request *rq, struct worker *w)

@@ -117,6 +117,7 @@ void identity_rules_view(const struct identity_rules *rules, size_t i,
 		.console = rule->console,
 		.max_clients = rule->max_clients,
 		.max_active = rule->max_active,
+		.replication = rule->replication,
 	};
 }
 
@@ -262,6 +263,7 @@ static enum err from_rule(const struct search *s, const struct rule *rule, const
 		.console = rule->console,
 		.max_clients = rule->max_clients,
 		.max_active = rule->max_active,
+		.replication = rule->replication,
 		.rule = (size_t)(rule - s->rules->at),
 		.role_count = count,
 		.roles = roles,

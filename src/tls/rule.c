@@ -217,13 +217,22 @@ static void set_max_active(struct rule *rule, const char *value, const struct ru
 	set_limit(&rule->max_active, "max_active", value, site);
 }
 
+static void set_replication(struct rule *rule, const char *value, const struct rule_site *site)
+{
+	if (strcmp(value, "yes") == 0)
+		rule->replication = true;
+	else if (strcmp(value, "no") != 0)
+		rule_fault(site, "replication=%s: write replication=yes or replication=no",
+		           quote_str(value).s);
+}
+
 static const struct attribute {
 	const char *word;
 	void (*set)(struct rule *rule, const char *value, const struct rule_site *site);
 } attributes[] = {
 	{ "roles", set_roles },           { "databases", set_databases },
 	{ "console", set_console },       { "max_clients", set_max_clients },
-	{ "max_active", set_max_active },
+	{ "max_active", set_max_active }, { "replication", set_replication },
 };
 #define ATTRIBUTES (sizeof attributes / sizeof attributes[0])
 
@@ -241,7 +250,8 @@ static void set_attribute(struct rule *rule, const char *word, const char *value
 		return;
 	}
 	rule_fault(site,
-	           "\"%s\" is no attribute: write roles=, databases=, console=, max_clients= or max_active=",
+	           "\"%s\" is no attribute: write roles=, databases=, console=, max_clients=, "
+	           "max_active= or replication=",
 	           quote_str(word).s);
 }
 

@@ -32,6 +32,7 @@ struct rule {
 	struct items databases; /* count 0: every database */
 	enum console_right console;
 	int64_t max_clients, max_active;
+	bool replication;
 };
 
 /* Where findings about one rule go. */

@@ -320,6 +320,7 @@ Test(explain, without_rules_the_cn_is_explained_as_the_role)
 	assert_line(&run, "roles: bob");
 	assert_line(&run, "databases: all");
 	assert_line(&run, "console: no");
+	assert_line(&run, "replication: no");
 	explain(rig, certificate("bob").s, "bob", "pgseal", &run);
 	cr_assert_eq(run.status, 1);
 	assert_line(&run, "database pgseal: refused");

@@ -432,6 +432,8 @@ static const struct fault_case {
 	{ "cn:a roles=a max_clients=0", "a whole number" },
 	{ "cn:a roles=a max_active=1.5", "a whole number" },
 	{ "cn:a roles=a max_active=-1", "a whole number" },
+	{ "cn:a roles=a replication=on", "write replication=yes or replication=no" },
+	{ "cn:a replication=yes", "grants nothing" },
 };
 
 Test(identity, faults_are_told_with_place_label_and_remedy)
