@@ -63,21 +63,6 @@ void sums_free(struct sums *sums)
 
 /* --- adding --- */
 
-static void add_stats(struct pool_stats *to, const struct pool_stats *s)
-{
-#define X(counter) to->counter += s->counter;
-	POOL_STATS_TABLE(X)
-#undef X
-}
-
-static void add_timings(struct pool_timings *to, const struct pool_timings *t)
-{
-	histogram_merge(&to->query, &t->query);
-	histogram_merge(&to->xact, &t->xact);
-	histogram_merge(&to->wait, &t->wait);
-	histogram_merge(&to->connect, &t->connect);
-}
-
 static void take_database(struct sum *sum, struct database *db)
 {
 	if (sum->db == NULL && db != NULL)
@@ -97,14 +82,15 @@ static void add_pool(struct sum *sum, const struct pool *p, usec_t now)
 	for (size_t i = 0; i < SERVER_STATES; i++)
 		sum->servers[i] += p->server_count[i];
 	sum->pool_size = p->terms.pool_size;
-	sum->permits = route_servers(p->route);
+	if (route_replication(p->route) == NULL)
+		sum->permits = route_servers(p->route);
 	sum->paused = sum->paused || p->paused;
 	sum->failing = sum->failing || p->retry_pause > 0;
 	if (first != NULL && now - first->since > sum->maxwait)
 		sum->maxwait = now - first->since;
-	add_timings(&sum->timings, &p->timings);
-	add_stats(&sum->stats, &p->stats);
-	add_stats(&sum->period, &p->period);
+	pool_timings_add(&sum->timings, &p->timings);
+	pool_stats_add(&sum->stats, &p->stats);
+	pool_stats_add(&sum->period, &p->period);
 }
 
 /* Sessions that are in no pool are the console's. */
@@ -153,8 +139,8 @@ static void add_sum(struct sum *to, const struct sum *from)
 		to->servers[i] += from->servers[i];
 	if (from->maxwait > to->maxwait)
 		to->maxwait = from->maxwait;
-	add_stats(&to->stats, &from->stats);
-	add_stats(&to->period, &from->period);
+	pool_stats_add(&to->stats, &from->stats);
+	pool_stats_add(&to->period, &from->period);
 }
 
 struct sums *sums_group(const struct sums *sums, enum sums_by by)

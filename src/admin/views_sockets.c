@@ -5,6 +5,7 @@
 #include "pgseal/admin/console.h"
 #include "pgseal/admin/views.h"
 #include "pgseal/base/log.h"
+#include "pgseal/core/replication.h"
 #include "request_priv.h"
 
 /* --- whom it serves --- */
@@ -38,8 +39,7 @@ static void get_database(struct cell *out, const struct row *row)
 
 static void get_replication(struct cell *out, const struct row *row)
 {
-	(void)row;
-	out->text = "none";
+	out->text = replication_word(route_of(row));
 }
 
 static void get_state(struct cell *out, const struct row *row)
@@ -427,8 +427,8 @@ static size_t pool_servers(struct request *rq, const struct pool *p, struct row 
 	return n;
 }
 
-/* By whole pools. One that ends between two slices, which those with servers do not, may hide
- * another. */
+/* By whole pools. One that ends between two slices, which those with servers do not unless they
+ * replicate, may hide another. */
 static enum tour_next servers_visit(struct request *rq, struct worker *w)
 {
 	struct row row = { .now = loop_now(w->loop), .wall = clock_wall_us(), .worker = w };

@@ -13,6 +13,7 @@
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/cancel.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/tls/names.h"
 #include "pgseal/wire/message.h"
@@ -77,6 +78,39 @@ static void refuse_memory(struct visitor *v)
 	               "out of memory");
 }
 
+/* It reads all databases of the server, or all of one: who may do so has been told apart by somebody. */
+static enum err authorise_replication(struct visitor *v, const struct startup *st,
+                                      const struct identity *id)
+{
+	char why[300];
+
+	if (st->mode == REPLICATION_NONE || id->replication)
+		return ERR_OK;
+	snprintf(why, sizeof(why), "identity %s has no replication=yes in [identities]", id->label);
+	visitor_refuse(v, REFUSAL_REPLICATION, SQLSTATE_INVALID_AUTHORIZATION,
+	               "permission denied to start WAL sender", why);
+	return ERR_DENIED;
+}
+
+/* Tools for physical replication ask for this database, whatever they are told. */
+#define REPLICATION_DATABASE "replication"
+
+static void refuse_database(struct visitor *v, const struct startup *st)
+{
+	bool by_tool = st->mode == REPLICATION_PHYSICAL &&
+	               strcmp(st->database, REPLICATION_DATABASE) == 0;
+	char message[120];
+
+	snprintf(message, sizeof(message), "database \"%s\" does not exist", st->database);
+	visitor_refuse_hint(v, REFUSAL_DATABASE, SQLSTATE_UNDEFINED_DATABASE, message,
+	                    by_tool ? "The pooler needs an entry of that name in [databases], which "
+	                              "says where the server is."
+	                            : NULL,
+	                    by_tool ? "no entry \"replication\" in [databases], which physical "
+	                              "replication asks for"
+	                            : "no such entry in [databases]");
+}
+
 /* ERR_OK: it may. Otherwise it has been told. */
 static enum err authorise(struct visitor *v, const struct startup *st, const struct identity *id)
 {
@@ -94,18 +128,10 @@ static enum err authorise(struct visitor *v, const struct startup *st, const str
 		deny(v, REFUSAL_RIGHT, st, why);
 		return ERR_DENIED;
 	}
-	if (st->replication != NULL && !site_list_has("0,off,false,no", st->replication)) {
-		visitor_refuse(v, REFUSAL_REPLICATION, SQLSTATE_FEATURE_NOT_SUPPORTED,
-		               "replication connections are not pooled",
-		               "replication was asked for");
+	if (authorise_replication(v, st, id) != ERR_OK)
 		return ERR_DENIED;
-	}
 	if (site_database(v->site, st->database) == NULL) {
-		char message[120];
-
-		snprintf(message, sizeof(message), "database \"%s\" does not exist", st->database);
-		visitor_refuse(v, REFUSAL_DATABASE, SQLSTATE_UNDEFINED_DATABASE, message,
-		               "no such entry in [databases]");
+		refuse_database(v, st);
 		return ERR_DENIED;
 	}
 	return ERR_OK;
@@ -141,13 +167,42 @@ static enum err take_seat(struct visitor *v, size_t i, const struct seat *seat)
 	return ERR_LIMIT;
 }
 
+#define COMMON_SEATS (SESSION_SEATS - 1)
+
+/* Counted apart; none at all may be let in. */
+static enum err take_replication_seat(struct visitor *v, const struct startup *st)
+{
+	int64_t limit = v->site->settings.max_replication_connections;
+	struct quota *q;
+	char message[160];
+
+	if (st->mode == REPLICATION_NONE)
+		return ERR_OK;
+	if ((q = quota_get(v->gate->crew->quotas, QUOTA_REPLICATION, "")) == NULL) {
+		refuse_memory(v);
+		return ERR_NO_MEMORY;
+	}
+	if (limit > 0 && quota_take(q, limit)) {
+		v->s->seats[COMMON_SEATS] = q;
+		return ERR_OK;
+	}
+	quota_release(q);
+	snprintf(message, sizeof(message),
+	         "number of requested replication connections exceeds "
+	         "\"max_replication_connections\" (currently %jd)", (intmax_t)limit);
+	visitor_refuse(v, REFUSAL_REPLICATION_CLIENTS, SQLSTATE_TOO_MANY_CONNECTIONS, message,
+	               "max_replication_connections");
+	return ERR_LIMIT;
+}
+
 static enum err take_seats(struct visitor *v, const struct startup *st)
 {
 	const struct identity *id = v->s->identity;
 	const struct database *db = site_database(v->site, st->database);
 	const struct user *user = site_user(v->site, st->user);
+	enum err rc = ERR_OK;
 	size_t i;
-	const struct seat seats[SESSION_SEATS] = {
+	const struct seat seats[COMMON_SEATS] = {
 		{ QUOTA_DATABASE_CLIENTS, "database", st->database, db->max_db_client_connections,
 		  "max_db_client_connections", REFUSAL_DATABASE_CLIENTS },
 		{ QUOTA_ROLE_CLIENTS, "role", st->user,
@@ -158,15 +213,13 @@ static enum err take_seats(struct visitor *v, const struct startup *st)
 		  "max_clients", REFUSAL_IDENTITY_CLIENTS },
 	};
 
-	for (i = 0; i < SESSION_SEATS; i++) {
-		enum err rc = take_seat(v, i, &seats[i]);
-
-		if (rc != ERR_OK) {
-			session_leave_seats(v->s);
-			return rc;
-		}
-	}
-	return ERR_OK;
+	for (i = 0; rc == ERR_OK && i < COMMON_SEATS; i++)
+		rc = take_seat(v, i, &seats[i]);
+	if (rc == ERR_OK)
+		rc = take_replication_seat(v, st);
+	if (rc != ERR_OK)
+		session_leave_seats(v->s);
+	return rc;
 }
 
 /* Count it in. The console always has room: it is how one looks after a full pool. */
@@ -201,6 +254,18 @@ static struct worker *least_loaded(struct crew *crew)
 	return best;
 }
 
+static struct route *replication_route(struct visitor *v, const struct startup *st)
+{
+	struct replication *r = replication_create(st, &v->site->settings, &v->peer);
+	struct route *route = NULL;
+
+	if (r != NULL)
+		route = route_private(v->gate->crew->routes, st->database, st->user, r);
+	if (route == NULL)
+		replication_free(r);
+	return route;
+}
+
 static enum err furnish(struct visitor *v, const struct startup *st)
 {
 	struct session *s = v->s;
@@ -213,11 +278,13 @@ static enum err furnish(struct visitor *v, const struct startup *st)
 	*s->peer = v->peer;
 	if (site_is_console(st->database))
 		return ERR_OK;
-	s->route = route_get(v->gate->crew->routes, st->database, st->user);
+	s->route = st->mode == REPLICATION_NONE
+	                   ? route_get(v->gate->crew->routes, st->database, st->user)
+	                   : replication_route(v, st);
 	if (s->route == NULL)
 		return ERR_NO_MEMORY;
-	if (s->identity->max_active == 0)
-		return ERR_OK;
+	if (s->identity->max_active == 0 || st->mode != REPLICATION_NONE)
+		return ERR_OK; /* replication takes nothing from a pool */
 	s->active = quota_get(v->gate->crew->quotas, QUOTA_IDENTITY_ACTIVE, s->identity->label);
 	return s->active != NULL ? ERR_OK : ERR_NO_MEMORY;
 }
@@ -257,6 +324,18 @@ static void admit(struct visitor *v, struct startup *st)
 	send_off(v);
 }
 
+/* In PostgreSQL's words. */
+static void refuse_replication_word(struct visitor *v, const struct startup *st)
+{
+	char message[200];
+
+	snprintf(message, sizeof(message), "invalid value for parameter \"replication\": \"%.100s\"",
+	         quote_str(st->replication).s);
+	visitor_refuse_hint(v, REFUSAL_PROTOCOL, SQLSTATE_INVALID_PARAMETER_VALUE, message,
+	                    "Valid values are: \"false\", 0, \"true\", 1, \"database\".",
+	                    "replication is neither database nor a boolean");
+}
+
 void admission_startup(struct visitor *v, const struct startup_packet *p)
 {
 	struct startup *st;
@@ -282,7 +361,10 @@ void admission_startup(struct visitor *v, const struct startup_packet *p)
 		free(st);
 		return;
 	}
-	admit(v, st);
+	if (st->mode == REPLICATION_UNCLEAR)
+		refuse_replication_word(v, st);
+	else
+		admit(v, st);
 	if (v->s != NULL) {
 		startup_free(st);
 		free(st);

@@ -52,10 +52,12 @@ static void enter_pool(struct session *s, struct database *db)
 	p->session_count[s->state]++;
 	pool_count_session(p, 1);
 	deadlines_watch(p);
-	if (pool_knows_greeting(p))
+	if (pool_knows_greeting(p)) {
 		session_greet(s);
-	else
+		relay_resume(s);
+	} else {
 		pool_wait(p, s);
+	}
 }
 
 /* In PgBouncer's words, and with its SQLSTATE. */

@@ -94,7 +94,7 @@ static struct server *find_server(struct pool *p, uint64_t id)
 	int state;
 
 	for (state = 0; state < SERVER_CLOSING; state++)
-		TAILQ_FOREACH (srv, &p->servers[state], link)
+		TAILQ_FOREACH(srv, &p->servers[state], link)
 			if (srv->id == id)
 				return srv;
 	return NULL;

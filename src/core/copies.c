@@ -23,7 +23,7 @@ void copies_clear(struct copies *c)
 {
 	struct copy *k, *next;
 
-	HASH_ITER (hh, c->all, k, next)
+	HASH_ITER(hh, c->all, k, next)
 		take_out(c, k);
 }
 

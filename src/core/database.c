@@ -109,7 +109,7 @@ static const struct {
 	const char *why;
 } refused_keys[] = {
 	{ "gssencmode", "the server leg is TLS; leave it out" },
-	{ "replication", "replication connections are not pooled" },
+	{ "replication", "clients ask for it, and replication=yes in [identities] lets them" },
 	{ "connect_timeout", "use server_connect_timeout in [pgseal]" },
 	{ "requiressl", "use sslmode" },
 };

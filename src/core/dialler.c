@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "pgseal/core/params.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 
-#define DIAL_KEYWORDS_MAX 100
+#define DIAL_KEYWORDS_MAX 90
+#define KEYWORDS_OURS 8 /* most that are added to what the entry says */
 
 static void answer_arrive(struct letter *letter, void *owner)
 {
@@ -118,13 +120,27 @@ static void add(const char **keywords, const char **values, size_t *n, const cha
 	values[(*n)++] = value;
 }
 
+/* Of an entry that does not say. What physical replication calls its database need not be one, but a
+ * cancel is a statement and needs one, whichever. */
+static const char *database_for(const struct dial *d)
+{
+	const struct replication *r = route_replication(d->route);
+
+	if (d->cancel_pid != 0 && r != NULL && r->mode == REPLICATION_PHYSICAL)
+		return "postgres";
+	return route_database(d->route);
+}
+
 static void log_in(struct gate *g, struct dial *d)
 {
 	const char *keywords[DIAL_KEYWORDS_MAX + 1], *values[DIAL_KEYWORDS_MAX + 1];
 	struct login_request req = { keywords, values, d->timeout };
+	const struct replication *replication = route_replication(d->route);
+	char *options = NULL;
+	enum err rc = ERR_OK;
 	size_t i, n = 0;
 
-	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - 5; i++)
+	for (i = 0; i < d->db->count && n < DIAL_KEYWORDS_MAX - KEYWORDS_OURS; i++)
 		if (d->cancel_pid == 0 || !site_list_has(CHOOSES_SERVER, d->db->keywords[i]))
 			add(keywords, values, &n, d->db->keywords[i], d->db->values[i]);
 	if (d->cancel_pid != 0) {
@@ -135,9 +151,14 @@ static void log_in(struct gate *g, struct dial *d)
 	if (!d->db->has_user)
 		add(keywords, values, &n, "user", route_role(d->route));
 	if (!d->db->has_dbname)
-		add(keywords, values, &n, "dbname", route_database(d->route));
+		add(keywords, values, &n, "dbname", database_for(d));
+	if (replication != NULL && d->cancel_pid == 0)
+		rc = replication_login(replication, keywords, values, &n, &options);
 	keywords[n] = values[n] = NULL;
-	if (login_start(g->loop, g->resolver, &req, login_done, d, &d->login) != ERR_OK) {
+	if (rc == ERR_OK)
+		rc = login_start(g->loop, g->resolver, &req, login_done, d, &d->login);
+	free(options);
+	if (rc != ERR_OK) {
 		snprintf(d->failure.message, sizeof(d->failure.message), "out of memory");
 		send_home(g, d);
 	}

@@ -85,6 +85,9 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p);
 /* Tell the client no: an ErrorResponse, the log gets the detail, the metrics the cause. */
 void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
                     const char *message, const char *detail);
+/* The same with advice for the client, or NULL. */
+void visitor_refuse_hint(struct visitor *v, enum refusal cause, const char *sqlstate,
+                         const char *message, const char *hint, const char *detail);
 /* Count one who was not told anything. */
 void visitor_count(struct visitor *v, enum refusal cause, const char *why);
 

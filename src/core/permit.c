@@ -28,6 +28,10 @@ static bool plan_quotas(struct permit_plan *plan, struct quotas *all, const stru
 	return plan->quota[0] != NULL && plan->quota[1] != NULL && plan->quota[2] != NULL;
 }
 
+/* One server for one client, and under no limit but on how many of these there are: the client has
+ * taken that. */
+static const struct permit_plan private_plan = { .pool_size = 1 };
+
 enum err permit_plan_make(struct permit_plan *plan, struct quotas *all, const struct site *site,
                           const struct database *db, const struct route *route)
 {
@@ -43,6 +47,11 @@ enum err permit_plan_make(struct permit_plan *plan, struct quotas *all, const st
 		           s->max_host_connections },
 	};
 
+	if (route_replication(route) != NULL) {
+		permit_plan_fini(plan);
+		*plan = private_plan;
+		return ERR_OK;
+	}
 	if (fresh.min > fresh.pool_size)
 		fresh.min = fresh.pool_size; /* what is over that would be closed at once */
 	if (!plan_quotas(&fresh, all, db, route)) {
@@ -82,7 +91,7 @@ bool permit_take(struct permit *permit, struct route *route, const struct permit
 	*full = NULL;
 	if (route_servers(route) >= pool_size)
 		return false;
-	for (i = 0; i < PERMIT_QUOTAS; i++) {
+	for (i = 0; i < PERMIT_QUOTAS && plan->quota[i] != NULL; i++) {
 		if (!quota_take(plan->quota[i], plan->limit[i])) {
 			*full = plan->quota[i];
 			permit_give(permit);

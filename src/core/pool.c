@@ -8,6 +8,7 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/deadlines.h"
 #include "pgseal/core/relay.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 
@@ -31,6 +32,8 @@ enum err pool_come_to_terms(struct pool *p)
 	const struct site *site = p->worker->site;
 
 	terms_agree(&p->terms, site_user(site, route_role(p->route)), p->db, &site->settings);
+	if (route_replication(p->route) != NULL)
+		replication_terms(&p->terms);
 	pool_starve(p, NULL);
 	return permit_plan_make(&p->plan, p->worker->crew->quotas, site, p->db, p->route);
 }
@@ -102,8 +105,13 @@ static unsigned pool_servers(const struct pool *p)
 
 void pool_drop_unused(struct pool *p)
 {
-	if (p->sessions == 0 && p->opening == 0 && p->greeting == NULL && pool_servers(p) == 0)
-		pool_free(p);
+	if (p->sessions > 0 || p->opening > 0 || pool_servers(p) > 0)
+		return;
+	if (route_replication(p->route) != NULL)
+		pool_bequeath(p);
+	else if (p->greeting != NULL || p->stats.client_login_count > 0)
+		return; /* somebody may look at what it has counted */
+	pool_free(p);
 }
 
 /* ---- the queue ---- */
@@ -194,7 +202,7 @@ static bool any_pinned(const struct pool *p)
 {
 	const struct server *srv;
 
-	TAILQ_FOREACH (srv, &p->servers[SERVER_ACTIVE], link)
+	TAILQ_FOREACH(srv, &p->servers[SERVER_ACTIVE], link)
 		if (srv->pins.held != 0)
 			return true;
 	return false;
@@ -318,7 +326,7 @@ void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay))
 	usec_t now = now_of(p), next = 0, due;
 	struct server *srv;
 
-	TAILQ_FOREACH (srv, &p->servers[SERVER_IDLE], link) {
+	TAILQ_FOREACH(srv, &p->servers[SERVER_IDLE], link) {
 		if (idle > 0 && (next == 0 || srv->since + idle < next))
 			next = srv->since + idle;
 		if (life > 0 && ((due = srv->born + life) < next || next == 0))
@@ -404,6 +412,7 @@ void pool_release(struct pool *p, struct server *srv)
 	bool was_empty = p->server_count[SERVER_IDLE] == 0;
 
 	assert(srv->session == NULL && srv->chore == CHORE_NONE);
+	assert(route_replication(p->route) == NULL);
 	if (p->worker->draining)
 		server_wear_out(srv, "shutdown");
 	if (srv->cancel != NULL) {

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/relay.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 
@@ -32,6 +34,7 @@ void pool_greet_all(struct pool *p)
 	while (p->greeting != NULL && (s = pool_first_greeting(p)) != NULL) {
 		pool_forget(p, s);
 		session_greet(s);
+		relay_resume(s);
 	}
 }
 
@@ -232,6 +235,10 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		server_wear_out(srv, "configuration changed");
 	if (d->begun < route_renewed(p->route))
 		server_wear_out(srv, "to be replaced");
+	if (route_replication(p->route) != NULL) {
+		replication_begin(p, srv);
+		return;
+	}
 	learn(p, srv->params);
 	pool_release(p, srv);
 }

@@ -76,6 +76,8 @@ void pool_pause(struct pool *p, bool paused)
 
 bool pool_drained(const struct pool *p)
 {
+	if (route_replication(p->route) != NULL)
+		return true; /* it takes part in nothing that could be waited for */
 	return p->server_count[SERVER_ACTIVE] == 0 && p->server_count[SERVER_CLEANING] == 0 &&
 	       p->server_count[SERVER_CANCELED] == 0;
 }

@@ -1,5 +1,5 @@
-/* The parts of a pool: lending (pool.c), what it may have (pool_limits.c), logging in (pool_login.c) and
- * what is ordered from outside (pool_orders.c). */
+/* The parts of a pool: lending (pool.c), what it may have (pool_limits.c), logging in (pool_login.c),
+ * what is ordered from outside (pool_orders.c) and what it counts (pool_stats.c). */
 #ifndef PGSEAL_CORE_POOL_PRIV_H
 #define PGSEAL_CORE_POOL_PRIV_H
 
@@ -34,6 +34,12 @@ enum err pool_come_to_terms(struct pool *p) MUST_CHECK;
 void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay));
 /* Into the queue, to its place by age. Its state says so already. */
 void pool_enqueue(struct pool *p, struct session *s);
+
+/* ---- pool_stats.c ---- */
+
+/* A pool of a private route is about to go: what it has counted stays with the pool of its database and
+ * role, as counters must not go back. Without memory they do. */
+void pool_bequeath(struct pool *p);
 
 /* ---- pool_login.c ---- */
 

@@ -190,7 +190,7 @@ static void drop_those(struct prepared *n, struct pstatement_table *t, bool shar
 {
 	struct alias *a, *next;
 
-	HASH_ITER (hh, n->all, a, next)
+	HASH_ITER(hh, n->all, a, next)
 		if (shared_too || a->st == NULL)
 			take_out(n, t, a);
 }

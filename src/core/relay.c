@@ -5,6 +5,7 @@
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 
 /* Most plaintext that a client may have lying here while it cannot be passed on. */
@@ -127,7 +128,9 @@ void relay_detach(struct session *s, bool cancel)
 	bool clean = relay_between(s), half_sent = s->passing > 0 && !s->dropping;
 	struct server *srv = separate(s);
 
-	if (clean)
+	if (session_replicates(s))
+		replication_end(srv, half_sent, cancel);
+	else if (clean)
 		give_back(srv);
 	else
 		chore_clean(srv, half_sent, cancel);

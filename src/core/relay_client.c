@@ -6,6 +6,7 @@
 
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
 #include "pgseal/wire/message.h"
@@ -215,7 +216,8 @@ static bool client_asks(const struct session *s)
 /* The client will send no more. What it asked before may still run, and it may still read. */
 static void client_ended(struct session *s)
 {
-	if (!client_asks(s)) {
+	/* A stream has no end to wait for. */
+	if (!client_asks(s) || session_replicates(s)) {
 		client_lost(s);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pgseal/base/hash.h"
+#include "pgseal/core/replication.h"
 
 struct routes {
 	pthread_mutex_t lock; /* the table and references that come from nothing */
@@ -13,11 +14,12 @@ struct routes {
 };
 
 struct route {
-	UT_hash_handle hh; /* under routes->lock; by key */
+	UT_hash_handle hh; /* under routes->lock; by key; not of a private one */
 	struct routes *all;
 	char *key; /* database, NUL, role */
 	const char *role;
 	size_t key_len;
+	struct replication *replication; /* owned; set: a private route */
 	atomic_uint refs;
 	atomic_int servers; /* permits taken */
 	atomic_int sessions;
@@ -52,6 +54,7 @@ static void route_free(struct route *route)
 {
 	pthread_mutex_destroy(&route->lock);
 	buf_free(&route->learnt);
+	replication_free(route->replication);
 	free(route->key);
 	free(route);
 }
@@ -77,17 +80,41 @@ static struct route *route_make(struct routes *r, const char *key, size_t key_le
 	return route;
 }
 
+#define KEY_MAX (2 * 64 + 8) /* both are PostgreSQL identifiers: at most 63 bytes */
+
+/* Its length, the last NUL included; 0: too long. */
+static size_t key_write(char key[KEY_MAX], const char *database, const char *role)
+{
+	int len = snprintf(key, KEY_MAX, "%s%c%s", database, '\0', role);
+
+	return len < 0 || len >= KEY_MAX ? 0 : (size_t)len + 1;
+}
+
+struct route *route_private(struct routes *r, const char *database, const char *role,
+                            struct replication *replication)
+{
+	char key[KEY_MAX];
+	size_t len = key_write(key, database, role);
+	struct route *route = len > 0 ? route_make(r, key, len) : NULL;
+
+	if (route == NULL)
+		return NULL;
+	route->replication = replication;
+	atomic_init(&route->refs, 1);
+	return route;
+}
+
 struct route *route_get(struct routes *r, const char *database, const char *role)
 {
-	char key[2 * 64 + 8]; /* both are PostgreSQL identifiers: at most 63 bytes */
-	int len = snprintf(key, sizeof(key), "%s%c%s", database, '\0', role);
+	char key[KEY_MAX];
+	size_t len = key_write(key, database, role);
 	struct route *route = NULL;
 
-	if (len < 0 || (size_t)len >= sizeof(key))
+	if (len == 0)
 		return NULL;
 	pthread_mutex_lock(&r->lock);
-	HASH_FIND(hh, r->table, key, (size_t)len + 1, route);
-	if (route == NULL && (route = route_make(r, key, (size_t)len + 1)) != NULL) {
+	HASH_FIND(hh, r->table, key, len, route);
+	if (route == NULL && (route = route_make(r, key, len)) != NULL) {
 		HASH_ADD_KEYPTR(hh, r->table, route->key, route->key_len, route);
 		if (!HASH_HAS(route)) {
 			route_free(route);
@@ -116,7 +143,8 @@ void route_release(struct route *route)
 	/* Under the lock, so that route_get cannot revive it between zero and the table. */
 	pthread_mutex_lock(&r->lock);
 	if (atomic_fetch_sub(&route->refs, 1) == 1) {
-		HASH_DELETE(hh, r->table, route);
+		if (route->replication == NULL)
+			HASH_DELETE(hh, r->table, route);
 		route_free(route);
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -130,6 +158,11 @@ const char *route_database(const struct route *route)
 const char *route_role(const struct route *route)
 {
 	return route->role;
+}
+
+const struct replication *route_replication(const struct route *route)
+{
+	return route->replication;
 }
 
 bool route_permit_take(struct route *route, int limit)

@@ -148,7 +148,8 @@ struct server *server_create(struct pool *pool, struct dial *d)
 
 void server_wear_out(struct server *srv, const char *why)
 {
-	if (srv->stale != NULL)
+	/* One that replicates is never free: it goes with its client, and nobody waits for that. */
+	if (srv->stale != NULL || route_replication(srv->route) != NULL)
 		return;
 	srv->stale = why;
 	srv->stale_since = loop_now(srv->pool->worker->loop);
@@ -214,6 +215,7 @@ void server_free(struct server *srv)
 	destroy(srv);
 	pool_permit_back(p->worker, &permit, owed);
 	pool_server_gone(p);
+	pool_drop_unused(p);
 }
 
 /* ---- hand-over ---- */

@@ -13,6 +13,7 @@
 #include "pgseal/core/appname.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
+#include "pgseal/core/replication.h"
 #include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
@@ -244,7 +245,8 @@ void session_greet(struct session *s)
 
 	if (s->pool != NULL) {
 		s->wanted = params_hold(s->pool->greeting);
-		rc = overlay_startup(s);
+		if (!session_replicates(s)) /* its server was logged in with all it asked for */
+			rc = overlay_startup(s);
 		s->initial = params_hold(s->wanted);
 		s->pool->stats.client_login_count++;
 	}
@@ -260,8 +262,6 @@ void session_greet(struct session *s)
 	startup_drop(s);
 	if (s->tally != NULL)
 		s->tally->logins++;
-	if (s->pool != NULL)
-		relay_resume(s);
 }
 
 /* ---- the console's sessions: whole messages, dealt with by the floor above ---- */

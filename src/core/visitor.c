@@ -116,12 +116,18 @@ void visitor_count(struct visitor *v, enum refusal cause, const char *why)
 void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
                     const char *message, const char *detail)
 {
+	visitor_refuse_hint(v, cause, sqlstate, message, NULL, detail);
+}
+
+void visitor_refuse_hint(struct visitor *v, enum refusal cause, const char *sqlstate,
+                         const char *message, const char *hint, const char *detail)
+{
 	count(v, cause, sqlstate, detail);
 	if (v->site->settings.log_pooler_errors)
 		log_warning(LOG_GATE, 0,
 		            "refused: peer=%s sqlstate=%s message=\"%s\" reason=\"%s\"",
 		            peer_quoted(v).s, sqlstate, quote_str(message).s, quote_str(detail).s);
-	session_tell(v->s, 'E', "FATAL", sqlstate, message, NULL, NULL);
+	session_tell(v->s, 'E', "FATAL", sqlstate, message, NULL, hint);
 	visitor_linger(v);
 }
 

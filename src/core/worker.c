@@ -11,6 +11,7 @@
 #include "pgseal/core/deadlines.h"
 #include "pgseal/core/gate.h"
 #include "pgseal/core/relay.h"
+#include "pgseal/core/replication.h"
 
 /* ---- sessions ---- */
 
@@ -23,7 +24,7 @@ struct session *worker_session(struct worker *w, uint32_t key)
 {
 	struct session *s;
 
-	LIST_FOREACH (s, bucket(w, key), key_link)
+	LIST_FOREACH(s, bucket(w, key), key_link)
 		if (s->key == key)
 			return s;
 	return NULL;
@@ -33,7 +34,7 @@ struct session *worker_session_by_id(struct worker *w, uint64_t id)
 {
 	struct session *s;
 
-	TAILQ_FOREACH (s, &w->sessions, link)
+	TAILQ_FOREACH(s, &w->sessions, link)
 		if (s->id == id)
 			return s;
 	return NULL;
@@ -75,7 +76,7 @@ static void follow_site(void *owner, struct site *site)
 
 	site_release(w->site);
 	w->site = site;
-	HASH_ITER (hh, w->pools, p, next) {
+	HASH_ITER(hh, w->pools, p, next) {
 		/* One that is gone from the file keeps serving the sessions it has. */
 		db = site_database(w->site, route_database(p->route));
 		pool_follow(p, db != NULL ? db : p->db);
@@ -184,8 +185,9 @@ static struct session *next_to_end(struct worker *w, bool at_once)
 {
 	struct session *s;
 
-	TAILQ_FOREACH (s, &w->sessions, link)
-		if (s->pool != NULL && (at_once || s->state != SESSION_ACTIVE || relay_between(s)))
+	TAILQ_FOREACH(s, &w->sessions, link)
+		if (s->pool != NULL && (at_once || s->state != SESSION_ACTIVE || relay_between(s) ||
+		                        session_replicates(s)))
 			return s;
 	return NULL;
 }
@@ -199,7 +201,7 @@ static void drain(struct worker *w, bool at_once)
 	w->at_once = w->at_once || at_once;
 	while ((s = next_to_end(w, at_once)) != NULL)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
-	HASH_ITER (hh, w->pools, p, next)
+	HASH_ITER(hh, w->pools, p, next)
 		pool_reconnect(p, "shutdown");
 	worker_check_end(w);
 }
@@ -239,7 +241,7 @@ static bool sessions_left(const struct worker *w)
 {
 	const struct session *s;
 
-	TAILQ_FOREACH (s, &w->sessions, link)
+	TAILQ_FOREACH(s, &w->sessions, link)
 		if (s->pool != NULL)
 			return true;
 	return false;
@@ -277,7 +279,7 @@ static void close_rest(struct worker *w)
 
 	while ((s = TAILQ_FIRST(&w->sessions)) != NULL)
 		session_close(s, CLOSE_SHUTDOWN, NULL);
-	HASH_ITER (hh, w->pools, p, next)
+	HASH_ITER(hh, w->pools, p, next)
 		for (state = 0; state < SERVER_CLOSING; state++)
 			while ((srv = TAILQ_FIRST(&p->servers[state])) != NULL)
 				server_close(srv, NULL);
@@ -294,7 +296,7 @@ static void leave_due(void *arg)
 	bool any = false;
 
 again:
-	TAILQ_FOREACH (s, &w->sessions, link) {
+	TAILQ_FOREACH(s, &w->sessions, link) {
 		if (!s->leaving)
 			continue;
 		left = s->since + WORKER_LEAVE_GRACE_US - now;
@@ -467,7 +469,7 @@ void worker_free(struct worker *w)
 	if (w == NULL)
 		return;
 	mailbox_free(w->mailbox);
-	HASH_ITER (hh, w->pools, p, next)
+	HASH_ITER(hh, w->pools, p, next)
 		pool_free(p);
 	(void)marked_remove(&w->paused_databases, NULL);
 	(void)marked_remove(&w->disabled_databases, NULL);

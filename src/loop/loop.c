@@ -112,7 +112,7 @@ void loop_settle(struct loop *loop)
 {
 	struct fixture *f;
 
-	SLIST_FOREACH (f, &loop->fixtures, link)
+	SLIST_FOREACH(f, &loop->fixtures, link)
 		event_del(&f->event);
 	event_base_loop(loop->base, EVLOOP_NONBLOCK);
 }

@@ -53,6 +53,7 @@ struct settings {
 	int64_t max_user_connections;
 	int64_t max_user_client_connections;
 	int64_t max_host_connections;
+	int64_t max_replication_connections;
 	int64_t max_login_clients;
 	usec_t query_wait_timeout;
 	usec_t query_wait_notify;

@@ -28,6 +28,7 @@ struct listener {
 	X(REFUSAL_DATABASE_CLIENTS, "max_db_client_connections")                              \
 	X(REFUSAL_ROLE_CLIENTS, "max_user_client_connections")                                \
 	X(REFUSAL_IDENTITY_CLIENTS, "max_clients")                                            \
+	X(REFUSAL_REPLICATION_CLIENTS, "max_replication_connections")                         \
 	X(REFUSAL_VISITORS, "max_login_clients")                                              \
 	X(REFUSAL_TIMEOUT, "client_login_timeout")                                            \
 	X(REFUSAL_CANCEL, "cancel")                   /* in the clear, or nobody's */         \

@@ -14,7 +14,7 @@ struct database;
 struct permit_plan {
 	int64_t pool_size, min, reserve;
 	usec_t reserve_timeout;
-	struct quota *quota[PERMIT_QUOTAS];  /* references; NULL: none made yet */
+	struct quota *quota[PERMIT_QUOTAS];  /* references; NULL: none, as on private routes */
 	int64_t limit[PERMIT_QUOTAS];        /* 0: none */
 };
 

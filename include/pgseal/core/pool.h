@@ -84,7 +84,7 @@ struct pool {
 
 /* Find or make. NULL: out of memory. */
 struct pool *pool_get(struct worker *w, struct route *route, struct database *db);
-/* Free it if nobody uses it and it never had a server. */
+/* Free it if nobody uses it and it never had a server, or had one for one client alone. */
 void pool_drop_unused(struct pool *p);
 void pool_free(struct pool *p); /* at exit; nobody is in it */
 
@@ -115,7 +115,10 @@ void pool_follow(struct pool *p, struct database *db);
 /* Replace all servers as they come free; why is static. */
 void pool_reconnect(struct pool *p, const char *why);
 void pool_pause(struct pool *p, bool paused);
-/* Paused and no server left that a session holds. */
+/* What they counted, to add up. */
+void pool_stats_add(struct pool_stats *to, const struct pool_stats *s);
+void pool_timings_add(struct pool_timings *to, const struct pool_timings *t);
+/* Paused and no server left that a session holds, but for those that replicate. */
 bool pool_drained(const struct pool *p);
 /* Has any server of the route told its parameters yet? p->greeting is set then. */
 bool pool_knows_greeting(struct pool *p);

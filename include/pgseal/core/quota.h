@@ -1,5 +1,5 @@
 /* What may be held only so often in the whole process: servers of a database, of a role, of a host;
- * clients of a database, of a role, of an identity. A quota counts; the limit is the taker's, from the
+ * clients of a database, of a role, of an identity; replication connections. A quota counts; the limit is the taker's, from the
  * configuration that holds for him.
  *
  * Who is refused cries: he marks for his worker since when. Who gives one back, or has one to spare,
@@ -24,7 +24,8 @@
 	X(QUOTA_DATABASE_CLIENTS, "max_db_client_connections", "clients of the database")        \
 	X(QUOTA_ROLE_CLIENTS, "max_user_client_connections", "clients of the role")              \
 	X(QUOTA_IDENTITY_CLIENTS, "max_clients", "clients of the identity")                      \
-	X(QUOTA_IDENTITY_ACTIVE, "max_active", "sessions of the identity that use the pool")
+	X(QUOTA_IDENTITY_ACTIVE, "max_active", "sessions of the identity that use the pool")     \
+	X(QUOTA_REPLICATION, "max_replication_connections", "replication connections")
 enum quota_kind {
 #define X(kind, setting, words) kind,
 	QUOTA_TABLE(X)

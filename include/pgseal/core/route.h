@@ -20,6 +20,7 @@ struct route_mark {
 	atomic_int idle;                        /* servers it has to spare */
 };
 
+struct replication;
 struct routes;
 struct route;
 
@@ -29,10 +30,15 @@ void routes_free(struct routes *r); /* every route has been let go */
 
 /* Find or make; the caller gets a reference. NULL: out of memory. Any thread. */
 struct route *route_get(struct routes *r, const char *database, const char *role);
+/* A route that nobody else ever finds: of one replication connection, which it takes over. */
+struct route *route_private(struct routes *r, const char *database, const char *role,
+                            struct replication *replication);
 struct route *route_hold(struct route *route);
 void route_release(struct route *route);
 const char *route_database(const struct route *route);
 const char *route_role(const struct route *route);
+/* NULL: an ordinary one, shared by all who come for this role on this database. */
+const struct replication *route_replication(const struct route *route);
 
 /* Permission to have one more server, up to limit. Any thread. */
 bool route_permit_take(struct route *route, int limit);

@@ -61,7 +61,7 @@ enum close_reason {
 	CLOSE_REASONS
 };
 
-#define SESSION_SEATS 3 /* clients of the database, the role, the identity */
+#define SESSION_SEATS 4 /* clients of the database, the role, the identity; replication */
 
 union peer_addr {
 	struct sockaddr sa;
@@ -133,7 +133,7 @@ void session_leave_seats(struct session *s);
 /* Frees everything, closes the connection. Not while a worker has it. */
 void session_free(struct session *s);
 
-/* Send the greeting: the parameters are known. */
+/* Send the greeting: the parameters are known. What came early is the caller's to look at. */
 void session_greet(struct session *s);
 /* Tell why (detail may be NULL), give back or clean up what it holds, free at the end of the turn. */
 void session_close(struct session *s, enum close_reason reason, const char *detail);
