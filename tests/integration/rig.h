@@ -137,7 +137,7 @@ bool rig_console_wait(const struct rig *rig, const char *command, const char *ke
 
 /* --- raw clients (rig_raw.c) --- */
 
-int rig_raw_connect(const struct rig *rig); /* TCP; the caller closes */
+int rig_raw_connect(const struct rig *rig); /* TCP; NULL: to PostgreSQL; the caller closes */
 int rig_raw_connect_unix(const struct rig *rig);
 void rig_raw_send(int fd, const void *at, size_t n);
 /* Read until n bytes, the end or the deadline; number of bytes read. */
@@ -161,7 +161,7 @@ struct rig_tls {
 	bool direct;        /* no SSLRequest before */
 	int version;        /* TLS1_2_VERSION: exactly that; 0: what OpenSSL likes */
 };
-/* Handshake as a client, verifying the server. NULL when the handshake fails; *alert (may be NULL) is
+/* Handshake as a client, verifying the server; rig NULL: PostgreSQL. NULL when the handshake fails; *alert (may be NULL) is
  * then the TLS alert received, 0 if there was none. With TLS 1.3 a refusal of our certificate shows only
  * at the first read: rig_tls_alert. */
 SSL *rig_tls_connect(const struct rig *rig, const struct rig_tls *how, int *alert);

@@ -27,8 +27,9 @@ static int connect_to(int family, const struct sockaddr *at, socklen_t len)
 
 int rig_raw_connect(const struct rig *rig)
 {
+	int port = rig != NULL ? rig_port(rig) : rig_postgres_port();
 	struct sockaddr_in at = { .sin_family = AF_INET,
-		                  .sin_port = htons((uint16_t)rig_port(rig)),
+		                  .sin_port = htons((uint16_t)port),
 		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	return connect_to(AF_INET, (const struct sockaddr *)&at, sizeof(at));

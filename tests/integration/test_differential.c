@@ -1,0 +1,212 @@
+/* Conversations made up at random have the same answers through pgseal as straight from PostgreSQL.
+ *
+ * PGSEAL_SEED=n begins with that seed, PGSEAL_CONVERSATIONS=n makes so many conversations (a round has
+ * four, one per client, and a seed of its own), PGSEAL_POOL=n gives the pool so many servers. A failure
+ * tells the seed of its round.
+ *
+ * What is not compared: see transcript.h; what is not said in pool_mode transaction: see EXCEPTIONS. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/crowd.h"
+#include "tests/integration/exchange.h"
+#include "tests/integration/rig_priv.h"
+
+/* Do prepared statements and all parameters follow a client from server to server? If not, a server is
+ * kept for each client that prepares, and TOPICS_TO_COME are left out. */
+#define STATE_FOLLOWS 0
+#define TOPICS_TO_COME (TOPIC_UNREPORTED | TOPIC_PREPARE)
+
+/* In pool_mode transaction:
+ * - an unnamed statement lasts from its Parse to the end of the batch with its first Bind (TOPIC_STALE);
+ * - statements of Parse and of PREPARE do not know each other's names (TOPIC_SHARED);
+ * - literals that depend on parameters may have the meaning of another client's Parse (TOPIC_FOLDED);
+ * - parameters that the server does not report are lost when a function sets them (TOPIC_HIDDEN);
+ * - errors told by pgseal in PostgreSQL's place have no file, line and routine. */
+#define EXCEPTIONS (TOPIC_STALE | TOPIC_SHARED | TOPIC_FOLDED | TOPIC_HIDDEN)
+
+#define CONVERSATIONS 300
+
+TestSuite(differential, .timeout = 24 * 3600); /* exchange_run has its own patience */
+
+struct trial {
+	const char *database;
+	struct rig *rig; /* NULL: PostgreSQL again */
+	unsigned topics;
+	bool places; /* errors come from the same places */
+};
+
+struct round {
+	uint64_t seed;
+	struct conversation says[CONVERSATION_CLIENTS];
+	struct transcript direct[CONVERSATION_CLIENTS];
+	struct transcript pooled[CONVERSATION_CLIENTS];
+};
+
+static uint64_t number_from(const char *variable, uint64_t otherwise)
+{
+	const char *text = getenv(variable);
+
+	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void make_tables(const char *database)
+{
+	PGconn *conn = rig_admin_connect(database);
+
+	rig_exec(conn, "SET ROLE alice");
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++)
+		rig_exec(conn, rig_printf("CREATE SCHEMA c%d; CREATE TABLE c%d.rows (id int, word text); "
+		                          "CREATE TABLE c%d.keyed (id int PRIMARY KEY)", i, i, i).s);
+	PQfinish(conn);
+}
+
+/* --- what is told about a difference --- */
+
+static void print_heard(const char *whose, const struct transcript *t, size_t from, size_t where)
+{
+	size_t left = from < t->len ? t->len - from : 0, most = left < 6000 ? left : 6000;
+
+	fprintf(stderr, "  %s (differs %zu bytes on):\n", whose, where - from);
+	transcript_print(stderr, t->heard + from, most);
+}
+
+static void tell(const struct round *r, int client, size_t where)
+{
+	const struct conversation *c = &r->says[client];
+	const struct transcript *direct = &r->direct[client], *pooled = &r->pooled[client];
+	size_t from = 0;
+	int first = 0, last = 0;
+
+	while (last < c->count - 1 && direct->marks[last] <= where) {
+		if (direct->marks[last] > 0) {
+			from = direct->marks[last];
+			first = last + 1;
+		}
+		last++;
+	}
+	fprintf(stderr, "PGSEAL_SEED=%ju PGSEAL_CONVERSATIONS=%d: client %d, steps %d to %d of %d\n",
+	        (uintmax_t)r->seed, CONVERSATION_CLIENTS, client, first, last, c->count);
+	for (int i = 0; i <= last; i++) {
+		fprintf(stderr, "  step %d%s:\n", i, c->steps[i].wait ? "" : " (pipelined)");
+		transcript_print(stderr, c->said.at + c->steps[i].at, c->steps[i].len);
+	}
+	print_heard("PostgreSQL", direct, from, where);
+	print_heard("pgseal", pooled, from, where);
+}
+
+/* --- rounds --- */
+
+static void converse(const struct trial *t, struct round *r)
+{
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
+		conversation_make(&r->says[i], r->seed, i, t->topics);
+		r->direct[i].places = r->pooled[i].places = t->places;
+		if (!exchange_run(NULL, t->database, r->seed, &r->says[i], &r->direct[i], 1)) {
+			tell(r, i, r->direct[i].len);
+			cr_assert(false, "client %d straight to PostgreSQL", i);
+		}
+	}
+	exchange_run(t->rig, t->database, r->seed, r->says, r->pooled, CONVERSATION_CLIENTS);
+}
+
+/* The generator has counted the answers right, or else what is heard is not what was waited for. */
+static void check_end(const struct round *r, int client)
+{
+	static const uint8_t end[] = "D\0\0\0\x11\0\1\0\0\0\7" CONVERSATION_END "C\0\0\0\rSELECT 1\0Z\0\0\0\5I";
+	const struct transcript *t = &r->direct[client];
+	size_t n = sizeof(end) - 1;
+
+	cr_assert(t->len >= n && memcmp(t->heard + t->len - n, end, n) == 0,
+	          "seed %ju: client %d does not hear the end", (uintmax_t)r->seed, client);
+}
+
+static bool same_answers(const struct trial *t, uint64_t seed)
+{
+	struct round *r = calloc(1, sizeof(*r));
+	bool same = true;
+	size_t where;
+
+	cr_assert(r != NULL);
+	r->seed = seed;
+	converse(t, r);
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
+		check_end(r, i);
+		if (transcript_differ(&r->direct[i], &r->pooled[i], &where)) {
+			tell(r, i, where);
+			same = false;
+		}
+	}
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
+		transcript_free(&r->direct[i]);
+		transcript_free(&r->pooled[i]);
+	}
+	free(r);
+	return same;
+}
+
+static void run(const struct trial *t)
+{
+	uint64_t seed = number_from("PGSEAL_SEED", (uint64_t)time(NULL) * 1000000);
+	uint64_t rounds = number_from("PGSEAL_CONVERSATIONS", CONVERSATIONS) / CONVERSATION_CLIENTS;
+	int bad = 0;
+
+	for (uint64_t i = 0; i < rounds && bad < 3; i++)
+		bad += !same_answers(t, seed + i);
+	rig_stop(t->rig);
+	cr_assert_eq(bad, 0, "%d rounds differ; seeds above", bad);
+}
+
+static void run_in_transactions(struct trial *t)
+{
+	struct rig_text keys = rig_printf("pool_size=%d min_pool_size=2",
+	                                  (int)number_from("PGSEAL_POOL", STATE_FOLLOWS ? 2 : 8));
+
+	crowd_database(t->database);
+	make_tables(t->database);
+	t->topics &= ~(unsigned)EXCEPTIONS;
+	if (!STATE_FOLLOWS)
+		t->topics &= ~(unsigned)TOPICS_TO_COME;
+	t->rig = rig_start(STATE_FOLLOWS ? "server_round_robin = 1\nmax_prepared_statements = 3\n"
+	                                 : "server_round_robin = 1\n",
+	                   crowd_entry(t->database, keys.s).s, NULL);
+	run(t);
+}
+
+/* PostgreSQL answers the same twice: the test itself is sound. */
+Test(differential, harness)
+{
+	struct trial t = { .database = "v_harness", .topics = TOPIC_ALL, .places = true };
+
+	crowd_database(t.database);
+	make_tables(t.database);
+	run(&t);
+}
+
+Test(differential, sessions)
+{
+	struct trial t = { .database = "v_sessions", .topics = TOPIC_ALL, .places = true };
+
+	crowd_database(t.database);
+	make_tables(t.database);
+	t.rig = rig_start("pool_mode = session\n", crowd_entry(t.database, "pool_size=4").s, NULL);
+	run(&t);
+}
+
+Test(differential, prepared)
+{
+	struct trial t = { .database = "v_prepared", .topics = TOPIC_STATEMENTS | TOPIC_PREPARE };
+
+	run_in_transactions(&t);
+}
+
+Test(differential, everything)
+{
+	struct trial t = { .database = "v_everything", .topics = TOPIC_ALL };
+
+	run_in_transactions(&t);
+}
