@@ -47,6 +47,13 @@ static const struct phrase folded[] = {
 
 static const char *const portals[] = { "", "", "p", "q" };
 
+/* Whose portal may be executed now. Not the unnamed one of before: where a Query has failed in a block, it
+ * is what is left of that Query, and PostgreSQL (15.18) dies of executing it. */
+static const char *some_portal(struct talker *t)
+{
+	return portals[t->bound ? roll(t, COUNT(portals)) : 2 + roll(t, COUNT(portals) - 2)];
+}
+
 static const struct phrase *some_phrase(struct talker *t)
 {
 	if ((t->topics & TOPIC_FOLDED) && chance(t, 5))
@@ -85,18 +92,19 @@ static void say_describe(struct talker *t)
 	if (chance(t, 60))
 		utter_describe(t, 'S', utter_name(some_name(t)));
 	else
-		utter_describe(t, 'P', PICK(t, portals));
+		utter_describe(t, 'P', some_portal(t));
 }
 
 static void say_execute(struct talker *t)
 {
-	utter_execute(t, PICK(t, portals), chance(t, 60) ? 0 : 1 + roll(t, 2));
+	utter_execute(t, some_portal(t), chance(t, 60) ? 0 : 1 + roll(t, 2));
 }
 
 static void say_close(struct talker *t)
 {
 	if (chance(t, 60))
-		utter_close(t, 'S', chance(t, 10) ? "nosuch" : utter_name((int)roll(t, UTTER_NAMES)));
+		utter_close(t, 'S',
+		            chance(t, 10) ? "nosuch" : utter_name((int)roll(t, UTTER_NAMES)));
 	else
 		utter_close(t, 'P', PICK(t, portals));
 }
@@ -115,8 +123,12 @@ static void say_bind_and_execute(struct talker *t)
 
 static void say_messages(struct talker *t, unsigned most)
 {
-	static void (*const kinds[])(struct talker *) = { say_parse,   say_parse, say_bind,
-		                                          say_describe, say_execute, say_close,
+	static void (*const kinds[])(struct talker *) = { say_parse,
+		                                          say_parse,
+		                                          say_bind,
+		                                          say_describe,
+		                                          say_execute,
+		                                          say_close,
 		                                          say_bind_and_execute,
 		                                          say_bind_and_execute,
 		                                          say_bind_and_execute };
@@ -173,7 +185,7 @@ static void say_cursor(struct talker *t)
 	static const struct phrase rows = { "SELECT generate_series(1, 5) AS i, '#'::text", "" };
 	const char *portal = PICK(t, portals);
 
-	utter_query(t, "BEGIN");
+	utter_query(t, "ROLLBACK; BEGIN");
 	if (chance(t, 50))
 		utter_end(t);
 	utter_parse(t, UTTER_UNNAMED, &rows);
@@ -337,7 +349,7 @@ static void say_unreported(struct talker *t)
 		"SHOW search_path",
 		"SELECT count(*) FROM rows",
 		"SELECT 'bytes'::bytea, 0.1::float8 * 3",
-		"SELECT current_setting('my.own', true) IS NULL",
+		"SELECT coalesce(current_setting('my.own', true), '')",
 		"SHOW enable_seqscan",
 	};
 	static const char *const hidden[] = {
@@ -491,13 +503,20 @@ static const struct {
 	unsigned weight;
 	void (*say)(struct talker *);
 } subjects[] = {
-	{ TOPIC_STATEMENTS, 12, say_batch },     { TOPIC_STATEMENTS, 4, say_flushed },
-	{ TOPIC_STATEMENTS, 6, say_as_drivers }, { TOPIC_STATEMENTS, 2, say_cursor },
-	{ TOPIC_STATEMENTS, 5, say_query },      { TOPIC_STATEMENTS, 5, say_block },
-	{ TOPIC_CALLS, 1, say_call },            { TOPIC_PARAMETERS, 5, say_parameter },
-	{ TOPIC_UNREPORTED, 5, say_unreported }, { TOPIC_PREPARE, 5, say_prepare },
-	{ TOPIC_COPY, 2, say_copy_in },          { TOPIC_COPY, 1, say_copy_early_sync },
-	{ TOPIC_COPY, 1, say_copy_in_batch },    { TOPIC_COPY, 2, say_copy_out },
+	{ TOPIC_STATEMENTS, 12, say_batch },
+	{ TOPIC_STATEMENTS, 4, say_flushed },
+	{ TOPIC_STATEMENTS, 6, say_as_drivers },
+	{ TOPIC_STATEMENTS, 2, say_cursor },
+	{ TOPIC_STATEMENTS, 5, say_query },
+	{ TOPIC_STATEMENTS, 5, say_block },
+	{ TOPIC_CALLS, 1, say_call },
+	{ TOPIC_PARAMETERS, 5, say_parameter },
+	{ TOPIC_UNREPORTED, 5, say_unreported },
+	{ TOPIC_PREPARE, 5, say_prepare },
+	{ TOPIC_COPY, 2, say_copy_in },
+	{ TOPIC_COPY, 1, say_copy_early_sync },
+	{ TOPIC_COPY, 1, say_copy_in_batch },
+	{ TOPIC_COPY, 2, say_copy_out },
 };
 
 static void say_something(struct talker *t)

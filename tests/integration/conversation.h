@@ -20,10 +20,10 @@ enum conversation_topic {
 	TOPIC_UNREPORTED = 1 << 4, /* SET of what it does not report */
 	TOPIC_PREPARE = 1 << 5,    /* PREPARE, EXECUTE, DEALLOCATE, DISCARD in SQL */
 	/* what only those who have a server for themselves can count on */
-	TOPIC_STALE = 1 << 6,   /* the unnamed statement, long after its Parse */
-	TOPIC_SHARED = 1 << 7,  /* SQL about the statements of Parse, Bind of those of PREPARE */
-	TOPIC_FOLDED = 1 << 8,  /* statements whose meaning the parameters at Parse settle */
-	TOPIC_HIDDEN = 1 << 9,  /* unreported parameters, set by a function */
+	TOPIC_STALE = 1 << 6,  /* the unnamed statement, long after its Parse */
+	TOPIC_SHARED = 1 << 7, /* SQL about the statements of Parse, Bind of those of PREPARE */
+	TOPIC_FOLDED = 1 << 8, /* statements whose meaning the parameters at Parse settle */
+	TOPIC_HIDDEN = 1 << 9, /* unreported parameters, set by a function */
 	TOPIC_ALL = (1 << 10) - 1,
 };
 
@@ -32,9 +32,9 @@ struct step {
 	size_t at, len; /* in said */
 	int ready;      /* ReadyForQuery that it owes */
 	int missing;    /* so many of them do not come if the batch has failed before */
-	int answers;    /* at a Flush: other messages since the last ReadyForQuery, unless one fails */
-	bool wait;      /* for all that is owed, before the next step */
-	size_t grain;   /* bytes per write; 0: all at once */
+	int answers; /* at a Flush: other messages since the last ReadyForQuery, unless one fails */
+	bool wait;   /* for all that is owed, before the next step */
+	size_t grain; /* bytes per write; 0: all at once */
 };
 
 struct conversation {

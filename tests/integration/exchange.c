@@ -13,9 +13,9 @@ struct partner {
 	SSL *ssl;
 	const struct conversation *says;
 	struct transcript *hears;
-	int step;      /* which it says */
-	size_t said;   /* bytes of that step */
-	int due;       /* ReadyForQuery owed for all steps up to this one */
+	int step;    /* which it says */
+	size_t said; /* bytes of that step */
+	int due;     /* ReadyForQuery owed for all steps up to this one */
 	bool over;
 	bool broken;
 };

@@ -60,8 +60,11 @@ static void make_tables(const char *database)
 
 	rig_exec(conn, "SET ROLE alice");
 	for (int i = 0; i < CONVERSATION_CLIENTS; i++)
-		rig_exec(conn, rig_printf("CREATE SCHEMA c%d; CREATE TABLE c%d.rows (id int, word text); "
-		                          "CREATE TABLE c%d.keyed (id int PRIMARY KEY)", i, i, i).s);
+		rig_exec(conn,
+		         rig_printf("CREATE SCHEMA c%d; CREATE TABLE c%d.rows (id int, word text); "
+		                    "CREATE TABLE c%d.keyed (id int PRIMARY KEY)",
+		                    i, i, i)
+		                 .s);
 	PQfinish(conn);
 }
 
@@ -89,7 +92,8 @@ static void tell(const struct round *r, int client, size_t where)
 		}
 		last++;
 	}
-	fprintf(stderr, "PGSEAL_SEED=%ju PGSEAL_CONVERSATIONS=%d: client %d, steps %d to %d of %d\n",
+	fprintf(stderr,
+	        "PGSEAL_SEED=%ju PGSEAL_CONVERSATIONS=%d: client %d, steps %d to %d of %d\n",
 	        (uintmax_t)r->seed, CONVERSATION_CLIENTS, client, first, last, c->count);
 	for (int i = 0; i <= last; i++) {
 		fprintf(stderr, "  step %d%s:\n", i, c->steps[i].wait ? "" : " (pipelined)");
@@ -117,7 +121,8 @@ static void converse(const struct trial *t, struct round *r)
 /* The generator has counted the answers right, or else what is heard is not what was waited for. */
 static void check_end(const struct round *r, int client)
 {
-	static const uint8_t end[] = "D\0\0\0\x11\0\1\0\0\0\7" CONVERSATION_END "C\0\0\0\rSELECT 1\0Z\0\0\0\5I";
+	static const uint8_t end[] = "D\0\0\0\x11\0\1\0\0\0\7" CONVERSATION_END
+				     "C\0\0\0\rSELECT 1\0Z\0\0\0\5I";
 	const struct transcript *t = &r->direct[client];
 	size_t n = sizeof(end) - 1;
 

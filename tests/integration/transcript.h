@@ -20,7 +20,7 @@ struct transcript_parameter {
 };
 
 struct transcript {
-	bool places; /* write down where errors come from */
+	bool places;    /* write down where errors come from */
 	uint8_t *heard; /* messages with their headers; owned */
 	size_t len, cap;
 	uint8_t *half; /* begin of the message that has not come whole; owned */

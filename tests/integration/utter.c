@@ -91,7 +91,7 @@ static void put_request(struct talker *t, char type, const struct body *b)
 	put(t, type, b);
 	t->ready++;
 	t->answers = 0;
-	t->unnamed = false;
+	t->unnamed = t->bound = false;
 }
 
 /* --- messages --- */
@@ -169,6 +169,8 @@ void utter_bind_to(struct talker *t, const char *portal, const char *statement, 
 		add_u16(&b, roll(t, 2));
 	}
 	put_in_batch(t, 'B', &b);
+	if (portal[0] == '\0')
+		t->bound = true;
 }
 
 void utter_bind(struct talker *t, const char *portal, int name)

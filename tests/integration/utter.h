@@ -19,11 +19,12 @@ struct talker {
 	uint64_t dice;
 	int client;
 	unsigned topics;
-	size_t start;  /* of the step that is being made */
-	int ready;     /* ReadyForQuery that it owes so far */
-	int answers;   /* messages since the last Sync, one answer for each */
-	bool flushed;  /* its last message was a Flush */
-	bool unnamed;  /* parsed in this very batch */
+	size_t start; /* of the step that is being made */
+	int ready;    /* ReadyForQuery that it owes so far */
+	int answers;  /* messages since the last Sync, one answer for each */
+	bool flushed; /* its last message was a Flush */
+	bool unnamed; /* statement, parsed in this very batch */
+	bool bound;   /* unnamed portal, the same */
 	const struct phrase *known[UTTER_NAMES]; /* what was parsed last under the name */
 };
 
