@@ -34,6 +34,7 @@ struct step {
 	int missing;    /* so many of them do not come if the batch has failed before */
 	int answers; /* at a Flush: other messages since the last ReadyForQuery, unless one fails */
 	bool wait;   /* for all that is owed, before the next step */
+	int subject;    /* steps of the same one belong together */
 	size_t grain; /* bytes per write; 0: all at once */
 };
 
@@ -43,6 +44,10 @@ struct conversation {
 	int count;
 };
 
+/* Subjects are numbered from 1; begin and end of the conversation are none. */
+#define CONVERSATION_FRAME 0
 void conversation_make(struct conversation *c, uint64_t seed, int client, unsigned topics);
+/* Leave out what belongs to that subject; false if nothing does. */
+bool conversation_drop(struct conversation *c, int subject);
 
 #endif

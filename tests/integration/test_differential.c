@@ -2,7 +2,7 @@
  *
  * PGSEAL_SEED=n begins with that seed, PGSEAL_CONVERSATIONS=n makes so many conversations (a round has
  * four, one per client, and a seed of its own), PGSEAL_POOL=n gives the pool so many servers. A failure
- * tells the seed of its round.
+ * tells the seed of its round; with PGSEAL_SHRINK=1 it leaves out first what it can do without.
  *
  * What is not compared: see transcript.h; what is not said in pool_mode transaction: see EXCEPTIONS. */
 #include <stdio.h>
@@ -72,10 +72,18 @@ static void make_tables(const char *database)
 
 static void print_heard(const char *whose, const struct transcript *t, size_t from, size_t where)
 {
-	size_t left = from < t->len ? t->len - from : 0, most = left < 6000 ? left : 6000;
+	size_t left = from < t->len ? t->len - from : 0, most = where - from + 500;
 
 	fprintf(stderr, "  %s (differs %zu bytes on):\n", whose, where - from);
-	transcript_print(stderr, t->heard + from, most);
+	transcript_print(stderr, t->heard + from, left < most ? left : most);
+}
+
+static void print_said(const struct conversation *c, int last)
+{
+	for (int i = 0; i <= last; i++) {
+		fprintf(stderr, "  step %d%s:\n", i, c->steps[i].wait ? "" : " (pipelined)");
+		transcript_print(stderr, c->said.at + c->steps[i].at, c->steps[i].len);
+	}
 }
 
 static void tell(const struct round *r, int client, size_t where)
@@ -95,22 +103,38 @@ static void tell(const struct round *r, int client, size_t where)
 	fprintf(stderr,
 	        "PGSEAL_SEED=%ju PGSEAL_CONVERSATIONS=%d: client %d, steps %d to %d of %d\n",
 	        (uintmax_t)r->seed, CONVERSATION_CLIENTS, client, first, last, c->count);
-	for (int i = 0; i <= last; i++) {
-		fprintf(stderr, "  step %d%s:\n", i, c->steps[i].wait ? "" : " (pipelined)");
-		transcript_print(stderr, c->said.at + c->steps[i].at, c->steps[i].len);
-	}
+	print_said(c, last);
 	print_heard("PostgreSQL", direct, from, where);
 	print_heard("pgseal", pooled, from, where);
 }
 
 /* --- rounds --- */
 
-static void converse(const struct trial *t, struct round *r)
+static void forget(struct round *r)
 {
 	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
-		conversation_make(&r->says[i], r->seed, i, t->topics);
+		transcript_free(&r->direct[i]);
+		transcript_free(&r->pooled[i]);
+	}
+}
+
+/* The generator has counted the answers right, or else what is heard is not what was waited for. */
+static bool hears_end(const struct transcript *t)
+{
+	static const uint8_t end[] = "D\0\0\0\x11\0\1\0\0\0\7" CONVERSATION_END
+				     "C\0\0\0\rSELECT 1\0Z\0\0\0\5I";
+	size_t n = sizeof(end) - 1;
+
+	return t->len >= n && memcmp(t->heard + t->len - n, end, n) == 0;
+}
+
+static void converse(const struct trial *t, struct round *r)
+{
+	forget(r);
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
 		r->direct[i].places = r->pooled[i].places = t->places;
-		if (!exchange_run(NULL, t->database, r->seed, &r->says[i], &r->direct[i], 1)) {
+		if (!exchange_run(NULL, t->database, r->seed, &r->says[i], &r->direct[i], 1) ||
+		    !hears_end(&r->direct[i])) {
 			tell(r, i, r->direct[i].len);
 			cr_assert(false, "client %d straight to PostgreSQL", i);
 		}
@@ -118,40 +142,65 @@ static void converse(const struct trial *t, struct round *r)
 	exchange_run(t->rig, t->database, r->seed, r->says, r->pooled, CONVERSATION_CLIENTS);
 }
 
-/* The generator has counted the answers right, or else what is heard is not what was waited for. */
-static void check_end(const struct round *r, int client)
+/* Converse; the first client that hears something else, or -1. */
+static int find_difference(const struct trial *t, struct round *r, size_t *where)
 {
-	static const uint8_t end[] = "D\0\0\0\x11\0\1\0\0\0\7" CONVERSATION_END
-				     "C\0\0\0\rSELECT 1\0Z\0\0\0\5I";
-	const struct transcript *t = &r->direct[client];
-	size_t n = sizeof(end) - 1;
+	converse(t, r);
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++)
+		if (transcript_differ(&r->direct[i], &r->pooled[i], where))
+			return i;
+	return -1;
+}
 
-	cr_assert(t->len >= n && memcmp(t->heard + t->len - n, end, n) == 0,
-	          "seed %ju: client %d does not hear the end", (uintmax_t)r->seed, client);
+/* Leave out subject by subject what the difference does not need, as long as it shows each time. */
+static void shrink(const struct trial *t, struct round *r)
+{
+	struct conversation before;
+	size_t where;
+
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++)
+		for (int subject = CONVERSATION_STEPS; subject > CONVERSATION_FRAME; subject--) {
+			before = r->says[i];
+			if (conversation_drop(&r->says[i], subject) &&
+			    find_difference(t, r, &where) < 0)
+				r->says[i] = before;
+		}
+}
+
+static void shrink_and_tell(const struct trial *t, struct round *r)
+{
+	size_t where;
+	int client = -1;
+
+	shrink(t, r);
+	for (int tries = 0; client < 0 && tries < 20; tries++)
+		client = find_difference(t, r, &where);
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
+		fprintf(stderr, "shrunk: client %d\n", i);
+		print_said(&r->says[i], r->says[i].count - 1);
+	}
+	if (client >= 0)
+		tell(r, client, where);
 }
 
 static bool same_answers(const struct trial *t, uint64_t seed)
 {
 	struct round *r = calloc(1, sizeof(*r));
-	bool same = true;
 	size_t where;
+	int client;
 
 	cr_assert(r != NULL);
 	r->seed = seed;
-	converse(t, r);
-	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
-		check_end(r, i);
-		if (transcript_differ(&r->direct[i], &r->pooled[i], &where)) {
-			tell(r, i, where);
-			same = false;
-		}
-	}
-	for (int i = 0; i < CONVERSATION_CLIENTS; i++) {
-		transcript_free(&r->direct[i]);
-		transcript_free(&r->pooled[i]);
-	}
+	for (int i = 0; i < CONVERSATION_CLIENTS; i++)
+		conversation_make(&r->says[i], seed, i, t->topics);
+	client = find_difference(t, r, &where);
+	if (client >= 0)
+		tell(r, client, where);
+	if (client >= 0 && getenv("PGSEAL_SHRINK") != NULL)
+		shrink_and_tell(t, r);
+	forget(r);
 	free(r);
-	return same;
+	return client < 0;
 }
 
 static void run(const struct trial *t)

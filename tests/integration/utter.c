@@ -287,7 +287,8 @@ static struct step *end_step(struct talker *t, bool wait)
 		            .len = c->said.len - t->start,
 		            .ready = t->ready,
 		            .answers = t->flushed ? t->answers : 0,
-		            .wait = wait };
+		            .wait = wait,
+		            .subject = t->subject };
 	if (chance(t, 10))
 		s->grain = 1;
 	else if (chance(t, 20))

@@ -19,6 +19,7 @@ struct talker {
 	uint64_t dice;
 	int client;
 	unsigned topics;
+	int subject;
 	size_t start; /* of the step that is being made */
 	int ready;    /* ReadyForQuery that it owes so far */
 	int answers;  /* messages since the last Sync, one answer for each */
