@@ -10,19 +10,13 @@ static const struct {
 	unsigned weight;
 	void (*say)(struct talker *);
 } subjects[] = {
-	{ TOPIC_STATEMENTS, 12, say_batch },
-	{ TOPIC_STATEMENTS, 4, say_flushed },
-	{ TOPIC_STATEMENTS, 6, say_as_drivers },
-	{ TOPIC_STATEMENTS, 2, say_cursor },
-	{ TOPIC_STATEMENTS, 5, say_query },
-	{ TOPIC_STATEMENTS, 5, say_block },
-	{ TOPIC_CALLS, 1, say_call },
-	{ TOPIC_PARAMETERS, 5, say_parameter },
-	{ TOPIC_UNREPORTED, 5, say_unreported },
-	{ TOPIC_PREPARE, 5, say_prepare },
-	{ TOPIC_COPY, 2, say_copy_in },
-	{ TOPIC_COPY, 1, say_copy_early_sync },
-	{ TOPIC_COPY, 1, say_copy_in_batch },
+	{ TOPIC_STATEMENTS, 12, say_batch },     { TOPIC_STATEMENTS, 4, say_flushed },
+	{ TOPIC_STATEMENTS, 6, say_as_drivers }, { TOPIC_STATEMENTS, 2, say_cursor },
+	{ TOPIC_STATEMENTS, 5, say_query },      { TOPIC_STATEMENTS, 5, say_block },
+	{ TOPIC_SHAPES, 4, say_shape },          { TOPIC_CALLS, 1, say_call },
+	{ TOPIC_PARAMETERS, 5, say_parameter },  { TOPIC_UNREPORTED, 5, say_unreported },
+	{ TOPIC_PREPARE, 5, say_prepare },       { TOPIC_COPY, 2, say_copy_in },
+	{ TOPIC_COPY, 1, say_copy_early_sync },  { TOPIC_COPY, 1, say_copy_in_batch },
 	{ TOPIC_COPY, 2, say_copy_out },
 };
 
@@ -44,28 +38,43 @@ static void say_something(struct talker *t)
 	subjects[i].say(t);
 }
 
+/* Nothing is left of another conversation. */
+static void say_hello(struct talker *t)
+{
+	utter_query(t, "TRUNCATE @.rows, @.keyed");
+	utter_query(t, "DO $$ BEGIN PERFORM set_config('client_min_messages', 'error', true); "
+	               "DROP TABLE IF EXISTS @.shape; END $$");
+	utter_end(t);
+}
+
+static void say_goodbye(struct talker *t)
+{
+	utter_query(t, "ROLLBACK");
+	utter_end(t);
+	utter_query(t, "SELECT '" CONVERSATION_END "'");
+	utter_end(t);
+}
+
 void conversation_make(struct conversation *c, uint64_t seed, int client, unsigned topics)
 {
+	static const unsigned patience[] = { 90, 60, 10 }; /* chances to wait for the answers */
 	struct talker t = { .to = c, .client = client, .topics = topics };
-	unsigned things;
+	unsigned things, waits;
 
 	t.dice = seed * 0x9e3779b97f4a7c15u + (uint64_t)client + 1;
 	memset(c, 0, sizeof(*c));
-	utter_query(&t, "TRUNCATE @.rows, @.keyed");
-	utter_end(&t);
+	say_hello(&t);
+	waits = PICK(&t, patience);
 	for (things = 5 + roll(&t, 20); things > 0; things--) {
 		t.subject++;
 		say_something(&t);
-		if (chance(&t, 60))
+		if (chance(&t, waits))
 			utter_end(&t);
 		else
 			utter_end_pipelined(&t);
 	}
 	t.subject = CONVERSATION_FRAME;
-	utter_query(&t, "ROLLBACK");
-	utter_end(&t);
-	utter_query(&t, "SELECT '" CONVERSATION_END "'");
-	utter_end(&t);
+	say_goodbye(&t);
 }
 
 bool conversation_drop(struct conversation *c, int subject)

@@ -1,7 +1,8 @@
 /* What a client says to PostgreSQL in one session: made up at random, the same for the same seed.
  *
  * It is such that PostgreSQL's answers are the same each time: nothing of clocks, of process numbers, of
- * what other clients do. The client's tables c<number>.rows and c<number>.keyed must be there. */
+ * what other clients do. The client's tables c<number>.rows and c<number>.keyed must be there, and it
+ * must be free to make others there. */
 #ifndef PGSEAL_TESTS_CONVERSATION_H
 #define PGSEAL_TESTS_CONVERSATION_H
 
@@ -19,12 +20,13 @@ enum conversation_topic {
 	TOPIC_PARAMETERS = 1 << 3, /* SET of what the server reports */
 	TOPIC_UNREPORTED = 1 << 4, /* SET of what it does not report */
 	TOPIC_PREPARE = 1 << 5,    /* PREPARE, EXECUTE, DEALLOCATE, DISCARD in SQL */
+	TOPIC_SHAPES = 1 << 6,     /* a table changes under its statements */
 	/* what only those who have a server for themselves can count on */
-	TOPIC_STALE = 1 << 6,  /* the unnamed statement, long after its Parse */
-	TOPIC_SHARED = 1 << 7, /* SQL about the statements of Parse, Bind of those of PREPARE */
-	TOPIC_FOLDED = 1 << 8, /* statements whose meaning the parameters at Parse settle */
-	TOPIC_HIDDEN = 1 << 9, /* unreported parameters, set by a function */
-	TOPIC_ALL = (1 << 10) - 1,
+	TOPIC_STALE = 1 << 7,   /* the unnamed statement, long after its Parse */
+	TOPIC_SHARED = 1 << 8,  /* SQL about the statements of Parse, Bind of those of PREPARE */
+	TOPIC_FOLDED = 1 << 9,  /* statements whose meaning the parameters at Parse settle */
+	TOPIC_HIDDEN = 1 << 10, /* unreported parameters, set by a function */
+	TOPIC_ALL = (1 << 11) - 1,
 };
 
 /* What is said in one go, by one or several writes. */
@@ -34,7 +36,7 @@ struct step {
 	int missing;    /* so many of them do not come if the batch has failed before */
 	int answers; /* at a Flush: other messages since the last ReadyForQuery, unless one fails */
 	bool wait;   /* for all that is owed, before the next step */
-	int subject;    /* steps of the same one belong together */
+	int subject; /* steps of the same one belong together */
 	size_t grain; /* bytes per write; 0: all at once */
 };
 

@@ -9,6 +9,7 @@ void say_batch(struct talker *t);
 void say_flushed(struct talker *t);
 void say_as_drivers(struct talker *t);
 void say_cursor(struct talker *t);
+void say_shape(struct talker *t);
 
 /* subjects_sql.c */
 void say_query(struct talker *t);

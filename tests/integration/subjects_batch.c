@@ -199,3 +199,34 @@ void say_cursor(struct talker *t)
 	utter_sync(t);
 	utter_query(t, chance(t, 50) ? "COMMIT" : "ROLLBACK");
 }
+
+/* A statement whose result changes its shape. A UNION, because the columns of a table are described with its
+ * OID. */
+void say_shape(struct talker *t)
+{
+	static const struct phrase look = { "TABLE @.shape UNION ALL TABLE @.shape", "" };
+	static const char *const changes[] = {
+		"CREATE TABLE @.shape (a int)",
+		"CREATE TABLE @.shape (a int)",
+		"ALTER TABLE @.shape ADD COLUMN b text",
+		"ALTER TABLE @.shape DROP COLUMN b",
+		"ALTER TABLE @.shape ALTER COLUMN a TYPE text",
+		"INSERT INTO @.shape (a) VALUES (#)",
+		"DROP TABLE @.shape",
+	};
+	int name = chance(t, 80) ? 0 : 1;
+
+	if (chance(t, 50)) {
+		utter_query(t, PICK(t, changes));
+		return;
+	}
+	if (t->known[name] != &look) {
+		utter_close(t, 'S', utter_name(name));
+		utter_parse(t, name, &look);
+	}
+	if (chance(t, 50))
+		utter_describe(t, 'S', utter_name(name));
+	utter_bind_to(t, "", utter_name(name), "");
+	utter_execute(t, "", 0);
+	utter_sync(t);
+}

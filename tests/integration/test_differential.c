@@ -29,7 +29,7 @@
  * - errors told by pgseal in PostgreSQL's place have no file, line and routine. */
 #define EXCEPTIONS (TOPIC_STALE | TOPIC_SHARED | TOPIC_FOLDED | TOPIC_HIDDEN)
 
-#define CONVERSATIONS 300
+#define CONVERSATIONS 160
 
 TestSuite(differential, .timeout = 24 * 3600); /* exchange_run has its own patience */
 
@@ -37,6 +37,7 @@ struct trial {
 	const char *database;
 	struct rig *rig; /* NULL: PostgreSQL again */
 	unsigned topics;
+	int workers; /* one: its servers are for all clients alike */
 	bool places; /* errors come from the same places */
 };
 
@@ -219,15 +220,16 @@ static void run_in_transactions(struct trial *t)
 {
 	struct rig_text keys = rig_printf("pool_size=%d min_pool_size=2",
 	                                  (int)number_from("PGSEAL_POOL", STATE_FOLLOWS ? 2 : 8));
+	struct rig_text settings;
 
 	crowd_database(t->database);
 	make_tables(t->database);
 	t->topics &= ~(unsigned)EXCEPTIONS;
 	if (!STATE_FOLLOWS)
 		t->topics &= ~(unsigned)TOPICS_TO_COME;
-	t->rig = rig_start(STATE_FOLLOWS ? "server_round_robin = 1\nmax_prepared_statements = 3\n"
-	                                 : "server_round_robin = 1\n",
-	                   crowd_entry(t->database, keys.s).s, NULL);
+	settings = rig_printf("workers = %d\nserver_round_robin = 1\n%s", t->workers,
+	                      STATE_FOLLOWS ? "max_prepared_statements = 3\n" : "");
+	t->rig = rig_start(settings.s, crowd_entry(t->database, keys.s).s, NULL);
 	run(t);
 }
 
@@ -253,14 +255,16 @@ Test(differential, sessions)
 
 Test(differential, prepared)
 {
-	struct trial t = { .database = "v_prepared", .topics = TOPIC_STATEMENTS | TOPIC_PREPARE };
+	struct trial t = { .database = "v_prepared",
+		           .topics = TOPIC_STATEMENTS | TOPIC_PREPARE | TOPIC_SHAPES,
+		           .workers = 1 };
 
 	run_in_transactions(&t);
 }
 
 Test(differential, everything)
 {
-	struct trial t = { .database = "v_everything", .topics = TOPIC_ALL };
+	struct trial t = { .database = "v_everything", .topics = TOPIC_ALL, .workers = 2 };
 
 	run_in_transactions(&t);
 }
