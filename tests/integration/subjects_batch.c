@@ -55,12 +55,17 @@ static const struct phrase *some_phrase(struct talker *t)
 	return &PICK(t, phrases);
 }
 
-/* A name whose statement may be looked at now. */
+/* A name whose statement may be looked at now; mostly one that was parsed before. */
 static int some_name(struct talker *t)
 {
 	bool unnamed = t->unnamed || (t->topics & TOPIC_STALE);
+	unsigned names = unnamed ? UTTER_NAMES : UTTER_NAMES - 1;
+	unsigned name = roll(t, names);
 
-	return (int)roll(t, UTTER_NAMES - !unnamed);
+	if (chance(t, 85))
+		for (unsigned tries = 0; t->known[name] == NULL && tries < names; tries++)
+			name = (name + 1) % names;
+	return (int)name;
 }
 
 static void say_parse(struct talker *t)
@@ -117,18 +122,22 @@ static void say_bind_and_execute(struct talker *t)
 
 static void say_messages(struct talker *t, unsigned most)
 {
-	static void (*const kinds[])(struct talker *) = { say_parse,
-		                                          say_parse,
-		                                          say_bind,
-		                                          say_describe,
-		                                          say_execute,
-		                                          say_close,
-		                                          say_bind_and_execute,
-		                                          say_bind_and_execute,
-		                                          say_bind_and_execute };
+	static const struct {
+		unsigned weight;
+		void (*say)(struct talker *);
+	} kinds[] = {
+		{ 6, say_bind_and_execute }, { 5, say_parse }, { 2, say_describe }, { 1, say_bind },
+		{ 1, say_execute },          { 1, say_close },
+	};
 
-	for (unsigned n = 1 + roll(t, most); n > 0; n--)
-		PICK(t, kinds)(t);
+	for (unsigned n = 1 + roll(t, most); n > 0; n--) {
+		unsigned chosen = roll(t, 16);
+		size_t i = 0;
+
+		for (; chosen >= kinds[i].weight; i++)
+			chosen -= kinds[i].weight;
+		kinds[i].say(t);
+	}
 }
 
 void say_batch(struct talker *t)
@@ -207,7 +216,6 @@ void say_shape(struct talker *t)
 	static const struct phrase look = { "TABLE @.shape UNION ALL TABLE @.shape", "" };
 	static const char *const changes[] = {
 		"CREATE TABLE @.shape (a int)",
-		"CREATE TABLE @.shape (a int)",
 		"ALTER TABLE @.shape ADD COLUMN b text",
 		"ALTER TABLE @.shape DROP COLUMN b",
 		"ALTER TABLE @.shape ALTER COLUMN a TYPE text",
@@ -216,14 +224,14 @@ void say_shape(struct talker *t)
 	};
 	int name = chance(t, 80) ? 0 : 1;
 
-	if (chance(t, 50)) {
-		utter_query(t, PICK(t, changes));
-		return;
-	}
-	if (t->known[name] != &look) {
+	if (t->known[name] != &look || chance(t, 30)) {
+		utter_query(t, changes[0]);
 		utter_close(t, 'S', utter_name(name));
 		utter_parse(t, name, &look);
+		utter_sync(t);
 	}
+	if (chance(t, 50))
+		utter_query(t, PICK(t, changes));
 	if (chance(t, 50))
 		utter_describe(t, 'S', utter_name(name));
 	utter_bind_to(t, "", utter_name(name), "");
