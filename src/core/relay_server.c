@@ -231,7 +231,9 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	srv->dropping = false;
 	if (srv->session != NULL && srv->chore == CHORE_NONE)
 		session_message(srv, f, body);
-	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
+	/* A query of ours drops the server's unnamed statement, but it is not the client that did. */
+	if (srv->chore == CHORE_NONE && tracker_at_query(&srv->tracker) &&
+	    (f->row->flags & FRAME_ASYNC) == 0)
 		statements_at_query(srv);
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc == ERR_OK)

@@ -47,9 +47,12 @@ static void say_hello(struct talker *t)
 	utter_end(t);
 }
 
+/* Nor does it keep a server that the others wait for. */
 static void say_goodbye(struct talker *t)
 {
 	utter_query(t, "ROLLBACK");
+	utter_end(t);
+	utter_query(t, "DISCARD ALL");
 	utter_end(t);
 	utter_query(t, "SELECT '" CONVERSATION_END "'");
 	utter_end(t);

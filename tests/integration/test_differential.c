@@ -18,7 +18,7 @@
 
 /* Do prepared statements and all parameters follow a client from server to server? If not, a server is
  * kept for each client that prepares, and TOPICS_TO_COME are left out. */
-#define STATE_FOLLOWS 0
+#define STATE_FOLLOWS 1
 #define TOPICS_TO_COME (TOPIC_UNREPORTED | TOPIC_PREPARE)
 
 /* In pool_mode transaction:
@@ -27,7 +27,7 @@
  * - literals that depend on parameters may have the meaning of another client's Parse (TOPIC_FOLDED);
  * - parameters that the server does not report are lost when a function sets them (TOPIC_HIDDEN);
  * - errors told by pgseal in PostgreSQL's place have no file, line and routine. */
-#define EXCEPTIONS (TOPIC_STALE | TOPIC_SHARED | TOPIC_FOLDED | TOPIC_HIDDEN)
+#define EXCEPTIONS (TOPIC_FOLDED | TOPIC_HIDDEN)
 
 #define CONVERSATIONS 160
 

@@ -231,6 +231,24 @@ Test(unnamed, description_that_no_longer_holds_is_an_error)
 	duo_finish();
 }
 
+/* What the server is asked behind a text that may leave something in it is not the client's query. */
+Test(unnamed, questions_of_ours_do_not_drop_it)
+{
+	duo_start("u_probe", 1, NULL);
+	for (int i = 0; i < 3; i++) {
+		script_query(&say, "SELECT 1");
+		script_parse(&say, "", "PREPARE x AS SELECT nonsense");
+		script_bind(&say, "");
+		script_execute(&say, 0);
+		script_sync(&say);
+		prepare("", "SELECT generate_series(1, 3)");
+		expect(&a, "TDCZ12EZ1tTZ");
+		execute("");
+		expect_rows(&a, "2DCZ", 3);
+	}
+	duo_finish();
+}
+
 /* Too large to be remembered: it keeps its server as long as it may be bound again. */
 Test(unnamed, large_statement_keeps_its_server)
 {

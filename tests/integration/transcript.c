@@ -123,9 +123,19 @@ static void count(struct transcript *t, char type)
 	}
 }
 
+/* A ParameterDescription that was not to be, as an error came instead of what follows it. */
+static void forget_half_a_description(struct transcript *t)
+{
+	if (t->described > 0)
+		t->len = t->described - 1;
+}
+
 static void take(struct transcript *t, char type, const uint8_t *body, size_t n)
 {
 	count(t, type);
+	if (type == 'E' && !t->places)
+		forget_half_a_description(t);
+	t->described = type == 't' ? t->len + 1 : 0;
 	if (type == 'S')
 		learn_parameter(t, (const char *)body);
 	else if (type == 'E' || type == 'N')

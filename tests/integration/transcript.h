@@ -3,7 +3,9 @@
  * - BackendKeyData and its secret;
  * - the moment at which a ParameterStatus comes: what changed since is written down at the next
  *   ReadyForQuery, sorted, however often and whenever it was told;
- * - where told so, file, line and routine of errors and notices (fields F, L, R). */
+ * - where told so, file, line and routine of errors and notices (fields F, L, R);
+ * - a ParameterDescription right before an error: PostgreSQL finds out between the two that a statement no
+ *   longer yields what it did, pgseal before. */
 #ifndef PGSEAL_TESTS_TRANSCRIPT_H
 #define PGSEAL_TESTS_TRANSCRIPT_H
 
@@ -27,6 +29,7 @@ struct transcript {
 	size_t half_len, half_cap;
 	size_t marks[TRANSCRIPT_STEPS]; /* end of what belongs to the step of that number */
 	struct transcript_parameter parameters[TRANSCRIPT_PARAMETERS];
+	size_t described; /* where the ParameterDescription lies that came last, + 1; 0: something else came */
 	int ready;   /* ReadyForQuery so far */
 	int answers; /* since the last of them: ends of answers to messages of a batch */
 	bool failed; /* since the last of them: an error */
