@@ -7,6 +7,7 @@
 
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 #include "statements_priv.h"
@@ -115,6 +116,7 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);
 	/* The client's next message may be here already: behind a RESET it wants what it began with. */
+	relay_keep_params(srv->session);
 	return chore_setup(srv) == ERR_OK ? CHORE_DONE : CHORE_FAILED;
 }
 

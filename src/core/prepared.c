@@ -169,6 +169,7 @@ static void take_out(struct prepared *n, struct pstatement_table *t, struct alia
 enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a)
 {
 	prepared_drop(n, t, (struct bytes){ (const uint8_t *)a->name, a->len });
+	n->twins = n->twins || (a->st != NULL && prepared_behind(n, bytes_of(a->st->name)) != NULL);
 	HASH_ADD_KEYPTR(hh, n->all, a->name, a->len, a);
 	if (HASH_HAS(a)) {
 		n->bytes += cost(a);

@@ -83,19 +83,24 @@ bool relay_between(const struct session *s)
 	       srv->kept.len == 0 && (s->passing == 0 || s->dropping);
 }
 
-/* The session keeps what the server had come to have, as far as it is told; the server goes back to its
- * pool. Without memory the session keeps what it wanted before. */
-static struct server *separate(struct session *s)
+void relay_keep_params(struct session *s)
 {
 	struct params_table *t = s->worker->params;
-	struct server *srv = s->server;
-	struct params *now = params_hold(srv->params);
+	struct params *now = params_hold(s->server->params);
 
 	if (s->wanted != now && params_settle(t, &now, s->wanted) == ERR_OK) {
 		params_release(t, s->wanted);
 		s->wanted = params_hold(now);
 	}
 	params_release(t, now);
+}
+
+/* The server goes back to its pool. */
+static struct server *separate(struct session *s)
+{
+	struct server *srv = s->server;
+
+	relay_keep_params(s);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
 	srv->forgetting = false;

@@ -140,9 +140,17 @@ static enum err not_refused(struct server *srv, struct step *step)
 	return ERR_WIRE_TYPE;
 }
 
+static enum err used(struct server *srv, struct step *step)
+{
+	(void)srv;
+	(void)step;
+	return ERR_OK;
+}
+
 static enum err (*const succeeded[])(struct server *srv, struct step *step) = {
 	[STEP_PARSE] = parsed,         [STEP_CLOSE] = closed,
-	[STEP_DESCRIBE] = described,   [STEP_DUPLICATE] = not_refused,
+	[STEP_DESCRIBE] = described,   [STEP_USE] = used,
+	[STEP_DUPLICATE] = not_refused,
 	[STEP_OUR_PARSE] = our_parsed, [STEP_OUR_DESCRIBE] = our_described,
 	[STEP_OUR_CLOSE] = our_closed,
 };
@@ -328,7 +336,7 @@ static const struct alias *client_name(struct server *srv, struct bytes name)
 	const struct step *step = steps_front(&srv->steps);
 	const struct prepared *n = prepared_of(srv);
 
-	if (step != NULL && step->seq == srv->tracker.answered && step->kind == STEP_DUPLICATE &&
+	if (step != NULL && step->seq == srv->tracker.answered && (step->kind == STEP_DUPLICATE || step->kind == STEP_USE) &&
 	    tracker_at_extended(&srv->tracker))
 		return step->alias;
 	return n != NULL ? prepared_behind(n, name) : NULL;

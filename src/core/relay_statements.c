@@ -205,8 +205,8 @@ static enum feed_next under_name(const struct about *a, struct bytes name)
 /* Bind, and Describe of a statement. */
 static enum feed_next pass_use(const struct about *a)
 {
-	struct step described = { .kind = STEP_DESCRIBE, .unnamed = true };
-	bool learn = a->type == 'D' && a->m.name.len == 0;
+	struct step step = { .kind = STEP_DESCRIBE, .unnamed = true };
+	bool learn = a->type == 'D' && a->m.name.len == 0, use;
 	struct target to = { 0 };
 	enum found found = find(a, &to);
 
@@ -214,7 +214,13 @@ static enum feed_next pass_use(const struct about *a)
 		return statements_hold(a);
 	if (found == FOUND_MISSING && statements_fetch(a, &to) == FEED_STOP)
 		return FEED_STOP;
-	if (statements_account(a, learn ? &described : NULL) == FEED_STOP)
+	use = found == FOUND_RENAMED && to.st != NULL && a->s->prepared->twins;
+	if (use) {
+		step = (struct step){ .kind = STEP_USE };
+		if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
+			return statements_no_memory(a);
+	}
+	if (statements_account(a, learn || use ? &step : NULL) == FEED_STOP)
 		return FEED_STOP;
 	if (a->type == 'B' && to.st != NULL)
 		text_noticed(a, pstatement_text(to.st), to.st->traits);
@@ -256,15 +262,20 @@ static enum feed_next pass_unnamed_parse(const struct about *a)
 	return insertion_replace(&in, a);
 }
 
-/* Under a name that is taken: the server finds that out when it has found nothing else to object to, if the
- * name is taken there too. */
-static enum feed_next pass_duplicate(const struct about *a, const struct target *to)
+/* Under a name that is taken: the server finds that out when it has found nothing else to object to. There it
+ * is a name that was taken for that very purpose, whatever has become of the statement itself. */
+static enum feed_next pass_duplicate(const struct about *a)
 {
 	struct step step = { .kind = STEP_DUPLICATE };
+	struct insertion in = insertion_begin(a->srv);
 
+	insertion_parse_void(&in, bytes_of(TAKEN));
+	if (insertion_send(&in, a) == FEED_STOP)
+		return FEED_STOP;
 	if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
 		return statements_no_memory(a);
-	return statements_account(a, &step) == FEED_STOP ? FEED_STOP : under_name(a, to->name);
+	return statements_account(a, &step) == FEED_STOP ? FEED_STOP
+	                                                 : under_name(a, bytes_of(TAKEN));
 }
 
 /* In its place something that fails in the way that it is to fail. */
@@ -324,38 +335,22 @@ static enum feed_next pass_pinned_parse(const struct about *a)
 	return statements_account(a, NULL);
 }
 
-/* What the name stands for already; to->st NULL: something that the server alone knows. */
-static enum found find_taken(const struct about *a, struct target *to, bool *taken)
-{
-	const struct step *step = steps_of_alias(&a->srv->steps, a->m.name);
-	const struct alias *alias = prepared_find(a->s->prepared, a->m.name);
-	enum found found = statements_find_named(a, a->m.name, to);
-
-	*taken = step != NULL ? step->kind != STEP_CLOSE : alias != NULL;
-	if (found == FOUND_LATER || step != NULL || alias == NULL || alias->st == NULL)
-		return found;
-	return statements_find_copy(a, alias->st, 0, to); /* in whatever shape */
-}
-
 static enum feed_next pass_parse(const struct about *a)
 {
 	const struct settings *settings = &a->s->worker->site->settings;
+	const struct step *step = steps_of_alias(&a->srv->steps, a->m.name);
+	const struct alias *alias = prepared_find(a->s->prepared, a->m.name);
 	struct target to = { 0 };
-	enum found found;
-	bool taken;
 
 	if (a->m.name.len == 0)
 		return pass_unnamed_parse(a);
-	found = find_taken(a, &to, &taken);
-	if (found == FOUND_LATER)
+	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
 		return statements_hold(a);
-	if (!taken && settings->max_prepared_statements == 0)
-		return pass_pinned_parse(a);
-	if (!taken)
-		return pass_named_parse(a);
-	if (found == FOUND_MISSING)
-		return statements_fetch(a, &to);
-	return found == FOUND_RENAMED ? pass_duplicate(a, &to) : statements_account(a, NULL);
+	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
+		return pass_duplicate(a);
+	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
+		return statements_account(a, NULL);
+	return settings->max_prepared_statements > 0 ? pass_named_parse(a) : pass_pinned_parse(a);
 }
 
 /* ---- COPY that went wrong ---- */

@@ -183,8 +183,8 @@ enum feed_next text_prepare(struct about *a)
 	/* Very large ones go as they are. */
 	if (have < a->size || (sql_traits(text_of(a->body), backslashes(a->s)) & SQL_NAMES) == 0)
 		return FEED_ON;
-	/* Two texts at a time that deallocate would be taken for each other. */
-	if (a->srv->deallocating.len > 0 && !tracker_in_batch(&a->srv->tracker))
+	/* What fails before it must not be taken for this one. */
+	if (!tracker_in_batch(&a->srv->tracker))
 		return statements_hold(a);
 	return rewrite(a);
 }

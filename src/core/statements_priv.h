@@ -15,6 +15,8 @@
 #define REFUSAL_UNNAMED PSTATEMENT_PREFIX "unnamed"
 #define REFUSAL_CHANGED PSTATEMENT_PREFIX "changed"
 #define REFUSAL_LIMIT PSTATEMENT_PREFIX "limit"
+/* And one that is prepared, when a client's Parse is to fail because of that. */
+#define TAKEN PSTATEMENT_PREFIX "taken"
 
 /* A message of a client's at the front of the feed. */
 struct about {

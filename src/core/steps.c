@@ -83,6 +83,7 @@ struct step *steps_of_alias(struct steps *q, struct bytes name)
 
 	for (i = q->named > 0 ? q->len : 0; i-- > 0;)
 		if (at(q, i)->alias != NULL && at(q, i)->kind != STEP_DUPLICATE &&
+		    at(q, i)->kind != STEP_USE &&
 		    alias_is(at(q, i)->alias, name))
 			return at(q, i);
 	return NULL;

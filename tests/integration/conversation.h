@@ -26,7 +26,8 @@ enum conversation_topic {
 	TOPIC_SHARED = 1 << 8,  /* SQL about the statements of Parse, Bind of those of PREPARE */
 	TOPIC_FOLDED = 1 << 9,  /* statements whose meaning the parameters at Parse settle */
 	TOPIC_HIDDEN = 1 << 10, /* unreported parameters, set by a function */
-	TOPIC_ALL = (1 << 11) - 1,
+	TOPIC_CATALOG = 1 << 11, /* pg_prepared_statements */
+	TOPIC_ALL = (1 << 12) - 1,
 };
 
 /* What is said in one go, by one or several writes. */

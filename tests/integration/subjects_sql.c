@@ -189,10 +189,12 @@ void say_prepare(struct talker *t)
 		"EXECUTE a",
 		"DEALLOCATE b",
 		"PREPARE c AS SELECT 'by SQL'",
-		"SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name",
 	};
 
-	if ((t->topics & TOPIC_SHARED) && chance(t, 20))
+	if ((t->topics & TOPIC_CATALOG) && chance(t, 5))
+		say_sql(t, "SELECT name, statement, parameter_types, from_sql "
+		           "FROM pg_prepared_statements ORDER BY name");
+	else if ((t->topics & TOPIC_SHARED) && chance(t, 20))
 		say_sql(t, PICK(t, shared));
 	else
 		say_sql(t, PICK(t, words));

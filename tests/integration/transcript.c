@@ -110,6 +110,21 @@ static void keep_fields(struct transcript *t, char type, const uint8_t *body, si
 	free(fields);
 }
 
+/* Several things are wrong with one message: which of them is found first may differ. A statement that has
+ * changed is noticed by PostgreSQL behind a Bind's wrong number of parameters, by pgseal before. */
+static bool is_either(const uint8_t *body, size_t n)
+{
+	static const char *const either[] = {
+		"bind message supplies", "cached plan must not change result type",
+		".shape\" does not exist", "current transaction is aborted",
+	};
+
+	for (size_t i = 0; i < sizeof(either) / sizeof(either[0]); i++)
+		if (memmem(body, n, either[i], strlen(either[i])) != NULL)
+			return true;
+	return false;
+}
+
 static void count(struct transcript *t, char type)
 {
 	if (type == 'Z') {
@@ -138,6 +153,8 @@ static void take(struct transcript *t, char type, const uint8_t *body, size_t n)
 	t->described = type == 't' ? t->len + 1 : 0;
 	if (type == 'S')
 		learn_parameter(t, (const char *)body);
+	else if (type == 'E' && !t->places && is_either(body, n))
+		keep(t, type, "it does not fit", sizeof("it does not fit"));
 	else if (type == 'E' || type == 'N')
 		keep_fields(t, type, body, n);
 	if (type == 'Z')

@@ -4,6 +4,7 @@
  * - the moment at which a ParameterStatus comes: what changed since is written down at the next
  *   ReadyForQuery, sorted, however often and whenever it was told;
  * - where told so, file, line and routine of errors and notices (fields F, L, R);
+ * - what of several things that are wrong with a Bind is told, likewise;
  * - a ParameterDescription right before an error: PostgreSQL finds out between the two that a statement no
  *   longer yields what it did, pgseal before. */
 #ifndef PGSEAL_TESTS_TRANSCRIPT_H

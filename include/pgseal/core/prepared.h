@@ -52,6 +52,7 @@ struct alias {
 /* What a session has prepared. */
 struct prepared {
 	struct alias *all;          /* uthash */
+	bool twins;                 /* some of them are the same but for their names */
 	size_t bytes;               /* that its statements hold, shared ones counted whole */
 	struct pstatement *unnamed; /* a reference; NULL: none, or too large to be remembered */
 	uint64_t unnamed_shape;     /* as it was described to the client; 0: it was not */

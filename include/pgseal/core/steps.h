@@ -12,6 +12,7 @@ enum step_kind {
 	STEP_PARSE,
 	STEP_CLOSE,
 	STEP_DESCRIBE,  /* of the unnamed one: what was the client told? */
+	STEP_USE,       /* a Bind or Describe, if an error could not tell which statement it is about */
 	STEP_DUPLICATE, /* a Parse under a name that is taken: the server must refuse it */
 	/* Ours. */
 	STEP_OUR_PARSE,
