@@ -24,13 +24,18 @@ static struct prepared *prepared_of(const struct server *srv)
 
 /* ---- a step succeeded ---- */
 
+/* Whichever worker's servers it may meet, nobody else's mark is the same. */
+uint64_t statements_ticket(struct worker *w)
+{
+	return ++w->next_ticket * CREW_MAX + w->index;
+}
+
 static enum err unnamed_parsed(struct server *srv, struct step *step)
 {
 	struct worker *w = srv->pool->worker;
 	struct prepared *n = prepared_of(srv);
 
-	/* Whichever worker's servers it may meet, nobody else's mark is the same. */
-	srv->unnamed_ticket = ++w->next_ticket * CREW_MAX + w->index;
+	srv->unnamed_ticket = statements_ticket(w);
 	if (n == NULL)
 		return ERR_OK;
 	prepared_set_unnamed(n, w->statements, step->st, srv->unnamed_ticket);
@@ -157,6 +162,11 @@ static enum err (*const succeeded[])(struct server *srv, struct step *step) = {
 
 /* ---- a step failed, or was skipped because something before it did ---- */
 
+static bool makes_unnamed(const struct step *step)
+{
+	return step->unnamed && (step->kind == STEP_PARSE || step->kind == STEP_OUR_PARSE);
+}
+
 static enum err fail(struct server *srv, struct step *step, bool itself)
 {
 	struct prepared *n = prepared_of(srv);
@@ -166,11 +176,10 @@ static enum err fail(struct server *srv, struct step *step, bool itself)
 	if (step->kind == STEP_OUR_DESCRIBE) /* the Parse before it was good */
 		return take_alias(srv, step, 0);
 	/* The old unnamed statement goes before the new one is looked at. */
-	if (itself && step->unnamed && step->kind == STEP_PARSE) {
+	if (itself && makes_unnamed(step))
 		srv->unnamed_ticket = 0;
-		if (n != NULL)
-			prepared_set_unnamed(n, table_of(srv), NULL, 0);
-	}
+	if (itself && step->unnamed && step->kind == STEP_PARSE && n != NULL)
+		prepared_set_unnamed(n, table_of(srv), NULL, 0);
 	return ERR_OK;
 }
 
@@ -252,12 +261,12 @@ enum err statements_answer(struct server *srv, const struct frame *f, const uint
 	return rc;
 }
 
-void statements_at_query(struct server *srv)
+void statements_at_query(struct server *srv, bool clients)
 {
 	struct prepared *n = prepared_of(srv);
 
 	srv->unnamed_ticket = 0;
-	if (n != NULL && n->unnamed_ticket != 0)
+	if (clients && n != NULL && n->unnamed_ticket != 0)
 		prepared_set_unnamed(n, table_of(srv), NULL, 0);
 }
 

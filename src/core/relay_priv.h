@@ -41,8 +41,11 @@ enum err statements_answer(struct server *srv, const struct frame *f, const uint
 bool statements_look_at(struct server *srv, const struct frame *f);
 /* An error in the words that PostgreSQL would use to this client; false: as it is. */
 bool statements_reword(struct server *srv, struct bytes body, struct buf *out);
-/* A simple query is being carried out. */
-void statements_at_query(struct server *srv);
+/* A simple query is being carried out, a client's or ours: either drops the unnamed statement of the
+ * server, but only its own does so for the client. */
+void statements_at_query(struct server *srv, bool clients);
+/* Marks an unnamed statement: see prepared.h. */
+uint64_t statements_ticket(struct worker *w);
 /* The server has deallocated the next of those that were to be. */
 void statements_deallocated(struct server *srv);
 /* The server has dropped all named statements. */

@@ -231,10 +231,8 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	srv->dropping = false;
 	if (srv->session != NULL && srv->chore == CHORE_NONE)
 		session_message(srv, f, body);
-	/* A query of ours drops the server's unnamed statement, but it is not the client that did. */
-	if (srv->chore == CHORE_NONE && tracker_at_query(&srv->tracker) &&
-	    (f->row->flags & FRAME_ASYNC) == 0)
-		statements_at_query(srv);
+	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
+		statements_at_query(srv, srv->chore == CHORE_NONE);
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc == ERR_OK)
 		rc = statements_answer(srv, f, body, step, &ours);

@@ -363,7 +363,7 @@ static enum feed_next pass_in_doubt(const struct about *a)
 	const struct alias *alias;
 
 	if (a->m.name.len == 0 && a->type == 'P') {
-		a->srv->unnamed_ticket = ++a->s->worker->next_ticket;
+		a->srv->unnamed_ticket = statements_ticket(a->s->worker);
 		prepared_set_unnamed(n, table_of(a->s), NULL, a->srv->unnamed_ticket);
 		return statements_account(a, NULL);
 	}
