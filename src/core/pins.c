@@ -207,8 +207,9 @@ enum err pins_question(struct server *srv, struct buf *sql)
 
 #define COLUMNS 4
 #define VALUE_MAX 8192
+#define LENGTH_NULL UINT32_MAX
 
-/* A column's text with its end; false: NULL, or not of a size that is of use. */
+/* A column's text with its end; false: NULL, or it does not fit. */
 static bool take_text(struct reader *r, char *out, size_t size)
 {
 	const uint8_t *at;
@@ -219,6 +220,13 @@ static bool take_text(struct reader *r, char *out, size_t size)
 	memcpy(out, at, len);
 	out[len] = '\0';
 	return true;
+}
+
+static bool is_long(struct reader r, size_t size)
+{
+	uint32_t len;
+
+	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
 }
 
 /* The value that the session began with is what RESET leads back to. */
@@ -250,6 +258,10 @@ static enum err setting_row(struct server *srv, struct reader *r)
 
 	if (!take_text(r, name, sizeof(name)))
 		return ERR_WIRE_FORMAT;
+	if (is_long(*r, sizeof(value))) { /* too long to follow anybody */
+		srv->pins.found |= BIT(PIN_SETTING);
+		return ERR_OK;
+	}
 	has_value = take_text(r, value, sizeof(value));
 	has_source = has_value && take_text(r, source, sizeof(source));
 	if (!has_value)

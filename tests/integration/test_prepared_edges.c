@@ -58,3 +58,19 @@ Test(prepared_edges, replay_that_fails_drops_the_statement_that_was_there)
 	expect_rows(&b, "2DCZ", 7);
 	duo_finish();
 }
+
+/* ---- parameters ---- */
+
+/* One that is too long to be carried along keeps the server. */
+Test(prepared_edges, long_value_is_nobody_elses)
+{
+	duo_start("e_long", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	run(&a, "SELECT set_config('app.claims', repeat('x', 9000), false)");
+	for (int i = 0; i < 4; i++) {
+		cr_assert_str_eq(ask(&b, "SELECT coalesce(length(current_setting('app.claims', true)), 0)").s,
+		                 "0");
+		cr_assert_str_eq(ask(&a, "SELECT length(current_setting('app.claims', true))").s,
+		                 "9000");
+	}
+	duo_finish();
+}
