@@ -209,7 +209,7 @@ static void settle_session(struct session *s)
 		give_back(srv);
 	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
 		session_close(s, CLOSE_LOST, NULL);
-	} else if (tracker_wants_barrier(&srv->tracker) && (may_part(s) || over) &&
+	} else if (tracker_wants_barrier(&srv->tracker) && (s->mode == POOL_TRANSACTION || over) &&
 	           srv->chore == CHORE_NONE && s->passing == 0 &&
 	           srv->cancel == NULL) { /* which must not meet it; its answer leads here again */
 		if (chore_barrier(srv) != ERR_OK)
