@@ -128,13 +128,18 @@ void insertion_bind(struct insertion *in, const char *name)
 
 void insertion_make_way(struct insertion *in, struct pstatement *st, struct bytes name)
 {
+	if (copies_use(&in->srv->copies, name) != NULL ||
+	    steps_of_statement(&in->srv->steps, st) != NULL)
+		insertion_close(in, name);
+}
+
+void insertion_make_room(struct insertion *in)
+{
 	const struct settings *settings = &in->srv->pool->worker->site->settings;
 	size_t most = (size_t)settings->max_prepared_statements;
 	struct copies *c = &in->srv->copies;
 	const struct copy *oldest;
 
-	if (copies_use(c, name) != NULL || steps_of_statement(&in->srv->steps, st) != NULL)
-		insertion_close(in, name);
 	while (copies_count(c) + in->srv->steps.parsing >= most &&
 	       (oldest = copies_oldest(c)) != NULL)
 		insertion_close(in,

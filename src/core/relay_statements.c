@@ -151,6 +151,8 @@ enum feed_next statements_fetch(const struct about *a, const struct target *to)
 		return statements_no_memory(a);
 	if (!unnamed)
 		insertion_make_way(&in, to->st, to->name);
+	if (!unnamed && !to->in_text)
+		insertion_make_room(&in);
 	insertion_parse(&in, to->st, to->name);
 	if (wait)
 		insertion_describe(&in, to->st, to->name, true);
@@ -295,6 +297,7 @@ static enum feed_next pass_new(const struct about *a, struct pstatement *st, str
 	struct insertion in = insertion_begin(a->srv);
 
 	insertion_make_way(&in, st, name);
+	insertion_make_room(&in);
 	insertion_client_parse(&in, name, a->body, &step);
 	insertion_describe(&in, st, name, false);
 	a->s->pool->stats.server_parse_count++;

@@ -50,16 +50,29 @@ static enum feed_next put(struct rewriting *r, struct bytes b)
 	                                                      : statements_no_memory(r->a);
 }
 
+/* In quotes; those that are in it twice. */
+static enum feed_next put_name(struct rewriting *r, struct bytes name)
+{
+	const struct bytes quote = bytes_of("\"");
+	enum feed_next next = put(r, quote);
+	size_t i;
+
+	for (i = 0; next == FEED_ON && i < name.len; i++) {
+		if (name.at[i] == '"')
+			next = put(r, quote);
+		if (next == FEED_ON)
+			next = put(r, (struct bytes){ name.at + i, 1 });
+	}
+	return next == FEED_ON ? put(r, quote) : next;
+}
+
 /* The name at the mention becomes this one. */
 static enum feed_next replace(struct rewriting *r, const struct sql_mention *m, struct bytes name)
 {
-	struct bytes quote = bytes_of("\"");
 	struct bytes before = { r->from.at + r->done, m->at - r->done };
 
 	r->done = m->at + m->len;
-	if (put(r, before) == FEED_STOP || put(r, quote) == FEED_STOP || put(r, name) == FEED_STOP)
-		return FEED_STOP;
-	return put(r, quote);
+	return put(r, before) == FEED_ON ? put_name(r, name) : FEED_STOP;
 }
 
 /* The shared statement stays; the server gets an empty one to deallocate instead. */
@@ -103,7 +116,7 @@ static enum feed_next fetch_for_query(const struct about *a, const struct target
 static enum feed_next rename_one(struct rewriting *r, const struct sql_mention *m)
 {
 	struct about *a = r->a;
-	struct target to = { 0 };
+	struct target to = { .in_text = true };
 	enum found found = statements_find_named(a, bytes_of(m->name), &to);
 
 	if (found == FOUND_LATER)

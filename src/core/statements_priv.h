@@ -42,6 +42,7 @@ struct target {
 	struct pstatement *st; /* borrowed; NULL: none that is known */
 	struct bytes name;
 	uint64_t shape; /* as the client was told */
+	bool in_text;   /* with others perhaps, none of which may make room for it */
 	char guarded[PSTATEMENT_ALIAS_MAX + 1];
 };
 
@@ -80,8 +81,10 @@ struct insertion {
 };
 
 struct insertion insertion_begin(struct server *srv);
-/* What has that name on the server goes, and the oldest ones over the limit: a Parse is to follow. */
+/* What has that name on the server goes: a Parse is to follow. */
 void insertion_make_way(struct insertion *in, struct pstatement *st, struct bytes name);
+/* The oldest ones over the limit go. */
+void insertion_make_room(struct insertion *in);
 void insertion_close(struct insertion *in, struct bytes name);
 /* name: "" for the unnamed statement. */
 void insertion_parse(struct insertion *in, struct pstatement *st, struct bytes name);

@@ -74,3 +74,68 @@ Test(prepared_edges, long_value_is_nobody_elses)
 	}
 	duo_finish();
 }
+
+/* ---- COPY ---- */
+
+/* Drivers send the Sync with the Execute: when the COPY fails, it is not certain who has read it. */
+static void fail_copy(struct frames *f)
+{
+	script_parse(&say, "", "COPY pg_temp.t FROM STDIN");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_sync(&say);
+	frames_send(f, &say);
+	cr_assert_str_eq(frames_until(f, 'G', 1).s, "12G");
+	script_text(&say, 'd', "no number\n");
+	frames_send(f, &say);
+	cr_assert_str_eq(frames_until(f, 'E', 1).s, "E");
+	script_put(&say, 'c', NULL, 0);
+	script_sync(&say);
+	expect(f, "Z");
+}
+
+Test(prepared_edges, doubt_ends_for_a_client_that_keeps_its_server)
+{
+	duo_start("e_doubt", 2, NULL);
+	run(&a, "CREATE TEMP TABLE t (x int)");
+	fail_copy(&a);
+	prepare("one", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	execute("one");
+	expect_rows(&a, "2DCZ", 3);
+	duo_finish();
+}
+
+/* ---- names in texts ---- */
+
+Test(prepared_edges, text_may_name_more_statements_than_a_server_keeps)
+{
+	duo_start("e_names", 1, "max_prepared_statements=1\n");
+	prepare("one", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	prepare("two", "SELECT generate_series(1, 4)");
+	expect(&a, "1tTZ");
+	script_query(&say, "EXECUTE one; EXECUTE two; EXECUTE one");
+	expect(&a, "TDCTDCTDCZ");
+	execute("one");
+	expect_rows(&a, "2DCZ", 3);
+	execute("two");
+	expect_rows(&a, "2DCZ", 4);
+	duo_finish();
+}
+
+Test(prepared_edges, quotes_in_a_name_stay_in_it)
+{
+	duo_start("e_quotes", 1, NULL);
+	script_query(&say, "EXECUTE \"pgseal_a\"\"b\"");
+	expect_error(&a, "EZ", "26000", "gseal_a\"b\" does not exist");
+	script_query(&say, "DEALLOCATE \"a\"\"b\"");
+	expect_error(&a, "EZ", "26000", "\"a\"b\" does not exist");
+	prepare("a\"b", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	script_query(&say, "EXECUTE \"a\"\"b\"; DEALLOCATE \"a\"\"b\"");
+	expect(&a, "TDCCZ");
+	execute("a\"b");
+	expect_error(&a, "EZ", "26000", "\"a\"b\" does not exist");
+	duo_finish();
+}
