@@ -3,7 +3,7 @@
 # prepare_NAME sets $command, which takes the schema to work in as its last argument, or fails; if it
 # says why in $absent, the driver is not there and is skipped. New: one function and one word here.
 
-all_drivers="libpq psycopg2"
+all_drivers="libpq psycopg2 psycopg asyncpg sqlalchemy node_pg postgresjs jdbc"
 
 # Debian's own, where Debian's packages are; not one from elsewhere in the PATH.
 python=/usr/bin/python3
@@ -23,3 +23,32 @@ python_program() { # module, package
 }
 
 prepare_psycopg2() { python_program psycopg2 python3-psycopg2; }
+prepare_psycopg() { python_program psycopg python3-psycopg; }
+prepare_asyncpg() { python_program asyncpg python3-asyncpg; }
+prepare_sqlalchemy() {
+	python_program psycopg2 python3-psycopg2 && python_program asyncpg python3-asyncpg &&
+		python_program sqlalchemy python3-sqlalchemy
+}
+
+# From npm, by the versions of the lock file, once; away from the source tree.
+node_program() {
+	command -v npm >/dev/null && command -v node >/dev/null || is_absent npm || return
+	mkdir -p "$workshop/npm"
+	if ! cmp -s "$here/npm/package-lock.json" "$workshop/npm/installed"; then
+		cp "$here/npm/package.json" "$here/npm/package-lock.json" "$workshop/npm"
+		(cd "$workshop/npm" && npm ci --no-audit --no-fund) || is_absent "what npm has" || return
+		cp "$here/npm/package-lock.json" "$workshop/npm/installed"
+	fi
+	command="env NODE_PATH=$workshop/npm/node_modules node $here/${driver}_scenarios.js"
+}
+
+prepare_node_pg() { node_program; }
+prepare_postgresjs() { node_program; }
+
+prepare_jdbc() {
+	jar=/usr/share/java/postgresql.jar
+	[ -e "$jar" ] || is_absent libpostgresql-jdbc-java || return
+	command -v javac >/dev/null || is_absent default-jdk-headless || return
+	javac -encoding UTF-8 -cp "$jar" -d "$workshop/java" "$here/JdbcScenarios.java" || return
+	command="java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -cp $workshop/java:$jar:/usr/share/java/scram-client.jar:/usr/share/java/scram-common.jar JdbcScenarios"
+}
