@@ -3,7 +3,7 @@
 # prepare_NAME sets $command, which takes the schema to work in as its last argument, or fails; if it
 # says why in $absent, the driver is not there and is skipped. New: one function and one word here.
 
-all_drivers="libpq psycopg2 psycopg asyncpg sqlalchemy node_pg postgresjs jdbc"
+all_drivers="libpq psycopg2 psycopg asyncpg sqlalchemy node_pg postgresjs jdbc dbd_pg pgx pq ruby_pg php odbc"
 
 # Debian's own, where Debian's packages are; not one from elsewhere in the PATH.
 python=/usr/bin/python3
@@ -51,4 +51,36 @@ prepare_jdbc() {
 	command -v javac >/dev/null || is_absent default-jdk-headless || return
 	javac -encoding UTF-8 -cp "$jar" -d "$workshop/java" "$here/JdbcScenarios.java" || return
 	command="java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto -cp $workshop/java:$jar:/usr/share/java/scram-client.jar:/usr/share/java/scram-common.jar JdbcScenarios"
+}
+
+prepare_dbd_pg() {
+	command="/usr/bin/perl $here/dbd_pg_scenarios.pl"
+	/usr/bin/perl -MDBD::Pg -e 1 || is_absent libdbd-pg-perl
+}
+
+go_program() { # directory below Debian's Go sources, package
+	command -v go >/dev/null || is_absent golang-go || return
+	[ -d "/usr/share/gocode/src/$1" ] || is_absent "$2" || return
+	command=$workshop/with_$driver
+	env GOPATH=/usr/share/gocode GO111MODULE=off GOFLAGS= GOCACHE="$workshop/go-cache" \
+		go build -o "$command" "$here/with_$driver.go"
+}
+
+prepare_pgx() { go_program github.com/jackc/pgx/v4 golang-github-jackc-pgx-v4-dev; }
+prepare_pq() { go_program github.com/lib/pq golang-github-lib-pq-dev; }
+
+prepare_ruby_pg() {
+	command="/usr/bin/ruby $here/ruby_pg_scenarios.rb"
+	/usr/bin/ruby -rpg -e 1 || is_absent ruby-pg
+}
+
+prepare_php() {
+	command="/usr/bin/php $here/php_scenarios.php"
+	/usr/bin/php -r 'exit(extension_loaded("pdo_pgsql") && extension_loaded("pgsql") ? 0 : 1);' || is_absent php-pgsql
+}
+
+prepare_odbc() {
+	library=$(ls /usr/lib/*/odbc/psqlodbcw.so) || is_absent odbc-postgresql || return
+	python_program pyodbc python3-pyodbc || return
+	command="env PSQLODBC=$library $command"
 }
