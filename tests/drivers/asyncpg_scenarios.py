@@ -263,7 +263,7 @@ async def session_state(conn):
         await query(conn, "show app.x")
         await query(conn, COUNT_LOCKS)
     await conn.reset()
-    await query(conn, "select current_setting('app.x', true)")
+    await query(conn, "select nullif(current_setting('app.x', true), '')")
     await query(conn, COUNT_LOCKS)
     await query(conn, "select count(*) from mine")
 

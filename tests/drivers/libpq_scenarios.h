@@ -10,6 +10,8 @@ struct scenario {
 	void (*run)(PGconn *conn); /* a connection of its own, closed afterwards */
 };
 
+extern const struct scenario bulk_scenarios[];
+extern const size_t bulk_scenario_count;
 extern const struct scenario pipeline_scenarios[];
 extern const size_t pipeline_scenario_count;
 

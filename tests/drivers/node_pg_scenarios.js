@@ -180,7 +180,7 @@ const scenarios = {
 		}
 		await query(c, 'discard all');
 		await query(c, countLocks);
-		await query(c, "select current_setting('app.x', true)");
+		await query(c, "select nullif(current_setting('app.x', true), '')");
 		await query(c, 'select count(*) from mine');
 	},
 	async listenNotify(c) {

@@ -174,7 +174,7 @@ const scenarios = {
 		}
 		await query(sql, 'discard all');
 		await query(sql, countLocks);
-		await query(sql, "select current_setting('app.x', true)");
+		await query(sql, "select nullif(current_setting('app.x', true), '')");
 	},
 	async listenNotify(sql) {
 		const heard = [];

@@ -314,12 +314,12 @@ def settings_of_transactions(conn):
     query(conn, "set application_name = 'gone too'")
     conn.rollback()
     query(conn, "show application_name")
-    query(conn, "select current_setting('app.y', true)")
+    query(conn, "select nullif(current_setting('app.y', true), '')")
     conn.rollback()
     query(conn, "select set_config('app.z', 'stays', false), set_config('app.w', 'goes', true)")
     conn.commit()
     for _ in range(3):
-        query(conn, "select current_setting('app.z', true), current_setting('app.w', true)")
+        query(conn, "select nullif(current_setting('app.z', true), ''), nullif(current_setting('app.w', true), '')")
         conn.commit()
 
 

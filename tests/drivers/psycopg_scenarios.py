@@ -260,7 +260,7 @@ def session_state(conn):
     query(conn, "select pg_advisory_unlock(%s)", KEY)
     query(conn, COUNT_LOCKS)
     query(conn, "discard all")
-    query(conn, "select current_setting('app.x', true)")
+    query(conn, "select nullif(current_setting('app.x', true), '')")
     query(conn, "select * from mine")
 
 

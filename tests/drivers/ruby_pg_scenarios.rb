@@ -27,7 +27,7 @@ def failure(e)
 end
 
 def rows(r)
-	show(r.res_status, r.cmd_status, r.fields)
+	show(r.res_status(r.result_status), r.cmd_status, r.fields)
 	r.each_row { |row| show('  ', row) }
 end
 
@@ -118,7 +118,7 @@ SCENARIOS = {
 			rescue PG::Error => e
 				failure(e)
 			end
-			show(r.res_status, r.ntuples > 0 ? r.values : '')
+			show(r.res_status(r.result_status), r.ntuples > 0 ? r.values : '')
 			syncs += 1 if r.result_status == PG::PGRES_PIPELINE_SYNC
 		end
 		c.exit_pipeline_mode
@@ -156,7 +156,7 @@ SCENARIOS = {
 			failure(e)
 		end
 		show(sum)
-		c.get_last_result rescue failure($!)
+		c.get_last_result
 		query(c, "select 'goes on'")
 		c.exec('begin; declare w cursor for select generate_series(1, 20)')
 		3.times { query(c, 'fetch 3 from w') }
@@ -187,7 +187,7 @@ SCENARIOS = {
 		3.times { query(c, 'show app.x'); query(c, "select count(*) from pg_locks where locktype = 'advisory' and objid::bigint = #{KEY}") }
 		query(c, 'select pg_advisory_unlock($1)', KEY)
 		c.reset
-		query(c, "select current_setting('app.x', true)")
+		query(c, "select nullif(current_setting('app.x', true), '')")
 	end,
 	listen_notify: lambda do |c|
 		query(c, "listen #{SCHEMA}")
