@@ -26,7 +26,9 @@ static bool server_blocks(const struct session *s)
 	/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
 	if (srv->cancel != NULL && tracker_quiet(t))
 		return true;
-	return s->held && !tracker_in_batch(t) && !t->copy_in && !t->lost && !t->doubtful;
+	if (s->held && t->doubtful)
+		return tracker_settles(t);
+	return s->held && !tracker_in_batch(t) && !t->copy_in && !t->lost;
 }
 
 bool relay_client_blocked(const struct session *s)

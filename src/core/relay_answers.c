@@ -297,15 +297,16 @@ void statements_forget(struct server *srv)
 
 /* What a refusal means, in PostgreSQL's words where it has some. */
 static const struct refusal_row {
-	const char *name, *sqlstate, *message, *hint;
+	const char *name, *sqlstate, *message, *hint, *routine;
 } refusals[] = {
 	{ REFUSAL_UNNAMED, SQLSTATE_INVALID_SQL_STATEMENT_NAME,
-	  "unnamed prepared statement does not exist", NULL },
+	  "unnamed prepared statement does not exist", NULL, "exec_bind_message" },
+	/* Drivers that prepare anew by themselves go by the routine. */
 	{ REFUSAL_CHANGED, SQLSTATE_FEATURE_NOT_SUPPORTED,
-	  "cached plan must not change result type", NULL },
+	  "cached plan must not change result type", NULL, "RevalidateCachedQuery" },
 	{ REFUSAL_LIMIT, SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "prepared statements take more memory than a client may have",
-	  "Close statements that are no longer needed, or raise max_client_prepared_memory." },
+	  "Close statements that are no longer needed, or raise max_client_prepared_memory.", NULL },
 };
 
 /* The statement of ours that an error names, in double quotes; empty: none. */
@@ -333,6 +334,7 @@ static bool write_refusal(struct bytes name, struct writer *w)
 		e.sqlstate = refusals[i].sqlstate;
 		e.message = refusals[i].message;
 		e.hint = refusals[i].hint;
+		e.routine = refusals[i].routine;
 		message_write_error(w, 'E', &e);
 		return true;
 	}

@@ -80,6 +80,18 @@ enum found statements_find_copy(const struct about *a, struct pstatement *st, ui
 	return a->s->rechecked == st ? refuse(to, REFUSAL_CHANGED) : FOUND_MISSING;
 }
 
+/* A text that the batch has carried out, if it comes so far, deallocates it. */
+static bool is_deallocated(const struct server *srv, struct bytes name)
+{
+	const char *at = (const char *)srv->deallocating.at;
+	const char *end = at + srv->deallocating.len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (bytes_equal(bytes_of(at), name))
+			return true;
+	return false;
+}
+
 enum found statements_find_named(const struct about *a, struct bytes name, struct target *to)
 {
 	struct server *srv = a->srv;
@@ -101,7 +113,7 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 		return FOUND_RENAMED;
 	}
 	alias = n != NULL ? prepared_find(n, name) : NULL;
-	if (alias == NULL || alias->st == NULL)
+	if (alias == NULL || alias->st == NULL || is_deallocated(srv, name))
 		return as_is(to, name);
 	return statements_find_copy(a, alias->st, alias->shape, to);
 }
@@ -349,6 +361,8 @@ static enum feed_next pass_parse(const struct about *a)
 		return pass_unnamed_parse(a);
 	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
 		return statements_hold(a);
+	if (step == NULL && is_deallocated(a->srv, a->m.name))
+		alias = NULL;
 	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
 		return pass_duplicate(a);
 	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
@@ -365,6 +379,8 @@ static enum feed_next pass_in_doubt(const struct about *a)
 	struct target to = { 0 };
 	const struct alias *alias;
 
+	if (tracker_settles(&a->srv->tracker))
+		return statements_hold(a);
 	if (a->m.name.len == 0 && a->type == 'P') {
 		a->srv->unnamed_ticket = statements_ticket(a->s->worker);
 		prepared_set_unnamed(n, table_of(a->s), NULL, a->srv->unnamed_ticket);

@@ -144,7 +144,7 @@ void session_free(struct session *s)
 void session_tell(struct session *s, char type, const char *severity, const char *sqlstate,
                   const char *message, const char *detail, const char *hint)
 {
-	struct message_error e = { severity, sqlstate, message, detail, hint };
+	struct message_error e = { severity, sqlstate, message, detail, hint, NULL };
 	struct buf out = { 0 };
 	struct writer w = writer_to(&out);
 

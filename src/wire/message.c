@@ -22,7 +22,7 @@ void message_write_error(struct writer *w, char type, const struct message_error
 	write_field(w, 'M', e->message);
 	write_field(w, 'D', e->detail);
 	write_field(w, 'H', e->hint);
-	write_field(w, 'R', RAISED_BY);
+	write_field(w, 'R', e->routine != NULL ? e->routine : RAISED_BY);
 	writer_u8(w, 0);
 	writer_end(w);
 }

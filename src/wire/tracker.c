@@ -485,6 +485,12 @@ bool tracker_in_batch(const struct tracker *t)
 	return t->len == 0 || (t->len == 1 && peek(t, 0)->kind == RUN_EXT);
 }
 
+bool tracker_settles(const struct tracker *t)
+{
+	return t->doubtful && !t->lost && !t->batch_open && !t->skipping && !t->copy_in &&
+	       (!tracker_quiet(t) || t->status == 'I');
+}
+
 bool tracker_owes_query(const struct tracker *t)
 {
 	uint32_t i;

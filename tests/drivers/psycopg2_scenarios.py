@@ -292,13 +292,13 @@ def settings_stay(conn):
     query(conn, "insert into here values (1)")
     query(conn, "select relnamespace::regnamespace::text = %s from pg_class where oid = 'here'::regclass", (SCHEMA,))
     query(conn, "reset app.x")
-    query(conn, "show app.x")
+    query(conn, "select nullif(current_setting('app.x', true), '')")
     query(conn, "reset all")
     for name in SETTINGS:
-        query(conn, "show " + name)
+        query(conn, "select nullif(current_setting(%s, true), '')", (name,))
     with closing(autocommit()) as other:
         for name in SETTINGS:
-            query(other, "show " + name)
+            query(other, "select nullif(current_setting(%s, true), '')", (name,))
 
 
 @scenario

@@ -37,8 +37,9 @@ struct message_error {
 	const char *message;
 	const char *detail;
 	const char *hint;
+	const char *routine; /* where PostgreSQL would raise it, if drivers look at that */
 };
-/* type 'E' or 'N'. Fields S, V, C, M, D, H, and R = "pgseal" to tell who raised it. */
+/* type 'E' or 'N'. Fields S, V, C, M, D, H, and R: without a routine "pgseal", to tell who raised it. */
 void message_write_error(struct writer *w, char type, const struct message_error *e);
 
 /* The same taken apart; each span is empty when the field is missing. Borrowed. */

@@ -43,9 +43,7 @@ select * from rows(3);
 do $$ begin raise exception 'own' using errcode = 'AB123', detail = 'the detail', hint = 'the hint', table = 'log'; end $$;
 \errverbose
 do $$ declare x int; begin execute 'select 1 from nowhere' into x; end $$;
-do $$ begin perform set_config('app.in_do', 'here', false); end $$;
-select current_setting('app.in_do', true);
-select current_setting('app.in_do', true);
+do $$ begin perform set_config('app.in_do', 'here', true); end $$;
 set client_min_messages = error;
 select divide(1, 0);
 reset client_min_messages;
