@@ -46,8 +46,10 @@ static void cancel_session(struct session *s)
 	else if (s->state == SESSION_WAITING)
 		session_fail_request(s, SQLSTATE_QUERY_CANCELED,
 		                     "canceling statement due to user request");
-	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker) &&
-	         s->server->chore != CHORE_PROBE) /* its query has ended */
+	else if (s->state == SESSION_ACTIVE && s->server->chore == CHORE_PROBE)
+		/* Its query has ended; the next one may be here. */
+		s->server->cancel_again = s->input.len > 0;
+	else if (s->state == SESSION_ACTIVE && !tracker_quiet(&s->server->tracker))
 		cancel_server(s->server);
 }
 

@@ -78,8 +78,16 @@ enum err chore_setup(struct server *srv)
 	return rc;
 }
 
+/* What is notified is for its session. */
+static bool listens(const struct server *srv)
+{
+	return (srv->pins.held & 1u << PIN_LISTEN) != 0;
+}
+
 static enum chore_next setup_message(struct server *srv, char type)
 {
+	if (type == 'A' && listens(srv))
+		return CHORE_PASS;
 	if (type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
@@ -137,6 +145,8 @@ enum err chore_fetch(const struct about *a, const struct target *to)
 /* If it failed the query will tell. */
 static enum chore_next fetch_message(struct server *srv, char type)
 {
+	if (type == 'A' || type == 'S')
+		return CHORE_PASS;
 	if (type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;

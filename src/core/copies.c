@@ -59,6 +59,7 @@ struct copy *copies_put(struct copies *c, struct bytes name)
 	assert(name.len == PSTATEMENT_NAME);
 	if (k != NULL) {
 		k->shape = 0;
+		k->lost = false;
 		return k;
 	}
 	if ((k = calloc(1, sizeof(*k))) == NULL)
@@ -79,6 +80,14 @@ void copies_drop(struct copies *c, struct bytes name)
 
 	if (k != NULL)
 		take_out(c, k);
+}
+
+void copies_set_lost(struct copies *c, struct bytes name)
+{
+	struct copy *k = find(c, name);
+
+	if (k != NULL)
+		k->lost = true;
 }
 
 void copies_set_leaving(struct copies *c, struct bytes name, bool leaving)

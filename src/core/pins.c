@@ -83,10 +83,20 @@ static bool is_reported(const struct server *srv, const char *name)
 	return p != NULL && p->reported;
 }
 
+/* They end with the transaction, however they are set. */
+static bool is_of_transaction(const char *name)
+{
+	return strcmp(name, "transaction_isolation") == 0 ||
+	       strcmp(name, "transaction_read_only") == 0 ||
+	       strcmp(name, "transaction_deferrable") == 0;
+}
+
 static void touch(struct server *srv, const char *name)
 {
 	struct buf *touched = &srv->pins.touched;
 
+	if (is_of_transaction(name))
+		return;
 	if (strcmp(name, "session_authorization") == 0)
 		srv->pins.suspected |= BIT(PIN_ROLE);
 	if (is_reported(srv, name) || touched_has(touched, name))

@@ -148,15 +148,14 @@ struct alias *prepared_find(const struct prepared *n, struct bytes name)
 	return a;
 }
 
-size_t prepared_cost(struct bytes body)
+size_t prepared_cost(size_t body_len)
 {
-	return sizeof(struct alias) + sizeof(struct pstatement) + body.len;
+	return sizeof(struct alias) + sizeof(struct pstatement) + body_len;
 }
 
 static size_t cost(const struct alias *a)
 {
-	return a->st != NULL ? prepared_cost((struct bytes){ a->st->body, a->st->len })
-	                     : sizeof(*a);
+	return a->st != NULL ? prepared_cost(a->st->len) : sizeof(*a);
 }
 
 static void take_out(struct prepared *n, struct pstatement_table *t, struct alias *a)

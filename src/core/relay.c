@@ -183,7 +183,8 @@ static enum close_reason why_over(const struct session *s)
 /* It may have something of its session's: what, the server knows. A cancel must not meet the question. */
 static bool must_ask(const struct server *srv)
 {
-	return (srv->pins.suspected != 0 || srv->pins.touched.len > 0) && srv->cancel == NULL;
+	return (srv->pins.suspected != 0 || srv->pins.touched.len > 0) && srv->cancel == NULL &&
+	       !statements_bind_to_server(srv->session); /* which is dropped by it */
 }
 
 /* The server of a session has said all that had come: where does that leave the two? */

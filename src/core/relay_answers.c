@@ -38,8 +38,8 @@ static enum err unnamed_parsed(struct server *srv, struct step *step)
 	srv->unnamed_ticket = statements_ticket(w);
 	if (n == NULL)
 		return ERR_OK;
-	prepared_set_unnamed(n, w->statements, step->st, srv->unnamed_ticket);
-	step->st = NULL;
+	prepared_set_unnamed(n, w->statements, step->st != NULL ? pstatement_hold(step->st) : NULL,
+	                     srv->unnamed_ticket);
 	return ERR_OK;
 }
 
@@ -295,41 +295,45 @@ void statements_forget(struct server *srv)
 
 /* ---- errors ---- */
 
-/* What a refusal means, in PostgreSQL's words where it has some. */
+/* What a refusal means, in PostgreSQL's words where it has some, and how the server refused. */
+#define MISSING SQLSTATE_INVALID_SQL_STATEMENT_NAME
 static const struct refusal_row {
-	const char *name, *sqlstate, *message, *hint, *routine;
+	const char *name, *refused, *sqlstate, *message, *hint, *routine;
 } refusals[] = {
-	{ REFUSAL_UNNAMED, SQLSTATE_INVALID_SQL_STATEMENT_NAME,
+	{ REFUSAL_UNNAMED, MISSING, MISSING,
 	  "unnamed prepared statement does not exist", NULL, "exec_bind_message" },
 	/* Drivers that prepare anew by themselves go by the routine. */
-	{ REFUSAL_CHANGED, SQLSTATE_FEATURE_NOT_SUPPORTED,
+	{ REFUSAL_CHANGED, MISSING, SQLSTATE_FEATURE_NOT_SUPPORTED,
 	  "cached plan must not change result type", NULL, "RevalidateCachedQuery" },
-	{ REFUSAL_LIMIT, SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
+	{ REFUSAL_LIMIT, MISSING, SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "prepared statements take more memory than a client may have",
 	  "Close statements that are no longer needed, or raise max_client_prepared_memory.", NULL },
 };
 
-/* The statement of ours that an error names, in double quotes; empty: none. */
+/* The statement of ours that an error names, in whatever quotes lc_messages makes of it; empty: none. */
 static struct bytes named_in(struct bytes message)
 {
-	static const char opening[] = "\"" PSTATEMENT_PREFIX;
-	const uint8_t *from, *to;
+	static const char prefix[] = PSTATEMENT_PREFIX, letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	struct bytes name = { NULL, 0 };
 
-	if (message.at == NULL ||
-	    (from = memmem(message.at, message.len, opening, sizeof(opening) - 1)) == NULL)
-		return (struct bytes){ NULL, 0 };
-	from++;
-	to = memchr(from, '"', message.len - (size_t)(from - message.at));
-	return (struct bytes){ from, to != NULL ? (size_t)(to - from) : 0 };
+	if (message.at != NULL)
+		name.at = memmem(message.at, message.len, prefix, sizeof(prefix) - 1);
+	if (name.at == NULL)
+		return name;
+	for (name.len = sizeof(prefix) - 1; name.at + name.len < message.at + message.len; name.len++)
+		if (name.at[name.len] == '\0' || strchr(letters, name.at[name.len]) == NULL)
+			break;
+	return name;
 }
 
-static bool write_refusal(struct bytes name, struct writer *w)
+static bool write_refusal(const char *sqlstate, struct bytes name, struct writer *w)
 {
 	struct message_error e = { .severity = "ERROR" };
 	size_t i;
 
 	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-		if (!bytes_equal(name, bytes_of(refusals[i].name)))
+		if (!bytes_equal(name, bytes_of(refusals[i].name)) ||
+		    strcmp(sqlstate, refusals[i].refused) != 0)
 			continue;
 		e.sqlstate = refusals[i].sqlstate;
 		e.message = refusals[i].message;
@@ -374,9 +378,13 @@ bool statements_reword(struct server *srv, struct bytes body, struct buf *out)
 	struct bytes name;
 	bool reworded;
 
-	if (message_read_error(body, &view) != ERR_OK || (name = named_in(view.message)).len == 0)
+	if (message_read_error(body, &view) != ERR_OK || view.sqlstate.at == NULL ||
+	    (name = named_in(view.message)).len == 0)
 		return false;
-	reworded = write_refusal(name, &w);
+	/* Gone by a way that was not seen. */
+	if (strcmp((const char *)view.sqlstate.at, MISSING) == 0)
+		copies_set_lost(&srv->copies, name);
+	reworded = write_refusal((const char *)view.sqlstate.at, name, &w);
 	if (!reworded && (alias = client_name(srv, name)) != NULL)
 		reworded = write_renamed(
 			body, name, (struct bytes){ (const uint8_t *)alias->name, alias->len }, &w);

@@ -72,7 +72,7 @@ enum found statements_find_copy(const struct about *a, struct pstatement *st, ui
 	to->name = pstatement_name(table_of(a->s), st);
 	if (step != NULL)
 		return in_batch(srv, step) ? FOUND_MISSING : FOUND_LATER;
-	if ((k = copies_use(&srv->copies, to->name)) == NULL)
+	if ((k = copies_use(&srv->copies, to->name)) == NULL || k->lost)
 		return FOUND_MISSING;
 	if (k->shape == shape || k->shape == 0 || shape == 0)
 		return FOUND_RENAMED;
@@ -187,8 +187,9 @@ enum feed_next statements_account(const struct about *a, const struct step *step
 	enum tracker_client what;
 
 	placed.seq = t->sent;
-	if (tracker_from_client(t, a->type, &what) != ERR_OK ||
-	    (step != NULL && steps_push(&a->srv->steps, table_of(a->s), placed) != ERR_OK))
+	/* The step first: it takes the references even if it fails. */
+	if ((step != NULL && steps_push(&a->srv->steps, table_of(a->s), placed) != ERR_OK) ||
+	    tracker_from_client(t, a->type, &what) != ERR_OK)
 		return statements_no_memory(a);
 	a->s->passing = a->size;
 	a->s->dropping = what == TRACK_SWALLOW;
@@ -261,15 +262,22 @@ static enum feed_next pass_close(const struct about *a)
 
 /* ---- Parse ---- */
 
+static size_t most_memory(const struct session *s)
+{
+	return (size_t)s->worker->site->settings.max_client_prepared_memory;
+}
+
 /* One that is too large is not remembered: it keeps its server. */
 static enum feed_next pass_unnamed_parse(const struct about *a)
 {
 	struct step step = { .kind = STEP_PARSE, .unnamed = true };
 	struct insertion in = insertion_begin(a->srv);
+	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= most_memory(a->s);
 
-	if (a->size <= FRAME_WHOLE_MAX &&
-	    (step.st = pstatement_intern(table_of(a->s), a->body)) == NULL)
+	if (fits && (step.st = pstatement_intern(table_of(a->s), a->body)) == NULL)
 		return statements_no_memory(a);
+	if (!fits) /* nothing is known of it any more when it is carried out */
+		text_noticed(a, text_of(a->body), a->traits);
 	if (!a->rewritten)
 		return statements_account(a, &step);
 	insertion_client_parse(&in, bytes_of(""), a->body, &step);
@@ -318,14 +326,13 @@ static enum feed_next pass_new(const struct about *a, struct pstatement *st, str
 
 static enum feed_next pass_named_parse(const struct about *a)
 {
-	const struct settings *settings = &a->s->worker->site->settings;
-	size_t most = (size_t)settings->max_client_prepared_memory;
+	size_t len = a->rewritten ? a->body.len : a->size - a->m.head;
 	struct pstatement_table *t = table_of(a->s);
 	const struct step *step;
 	struct pstatement *st;
 	struct alias *alias = NULL;
 
-	if (a->s->prepared->bytes + prepared_cost(a->body) > most)
+	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) > most_memory(a->s))
 		return pass_refusal(a, REFUSAL_LIMIT);
 	if ((st = pstatement_intern(t, a->body)) == NULL)
 		return statements_no_memory(a);
@@ -416,16 +423,17 @@ size_t statements_need(const struct session *s, const struct frame *frame, struc
 		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
 	switch (pstatement_find(have, frame->size, &m)) {
 	case PSTATEMENT_MORE:
-		/* Who does not come to the end of a name is let go on, to be told off by the server. */
 		return have.len < FRAME_WHOLE_MAX ? have.len + 1 : 0;
 	case PSTATEMENT_NONE:
 		return 0;
 	case PSTATEMENT_NAMED:
 		break;
 	}
-	if (frame->row->type != 'P' || (m.name.len == 0 && frame->size > FRAME_WHOLE_MAX))
+	if (frame->row->type != 'P')
 		return m.head;
-	return frame->size;
+	if (m.name.len == 0)
+		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
+	return frame->size <= most_memory(s) ? frame->size : m.head; /* to be refused */
 }
 
 static void count(struct session *s, char type)
@@ -444,8 +452,10 @@ static enum feed_next pass(struct about *a)
 
 	if (a->s->prepared == NULL && (a->s->prepared = calloc(1, sizeof(*a->s->prepared))) == NULL)
 		return statements_no_memory(a);
-	if (t->lost || t->doubtful)
+	if (t->lost || t->doubtful) {
+		text_suspected(a);
 		return a->type == 'Q' ? statements_account(a, NULL) : pass_in_doubt(a);
+	}
 	switch (a->type) {
 	case 'P':
 	case 'Q':
@@ -460,6 +470,13 @@ static enum feed_next pass(struct about *a)
 	}
 }
 
+/* What it names may be anything, and that as nobody expects it. */
+static enum feed_next pass_endless_name(struct session *s)
+{
+	session_close(s, CLOSE_PROTOCOL, "name that is too long");
+	return FEED_STOP;
+}
+
 enum feed_next statements_pass(struct session *s, struct feed *f, const struct frame *frame)
 {
 	struct about a = {
@@ -467,13 +484,16 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 	};
 	const struct tracker *t = &s->server->tracker;
 	struct bytes have = { f->at + f->pos, f->len - f->pos };
+	enum pstatement_next found;
 	enum feed_next next;
 
 	s->held = false;
+	found = a.type != 'Q' ? pstatement_find(have, a.size, &a.m) : PSTATEMENT_NAMED;
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
-	if (s->mode != POOL_TRANSACTION || t->skipping || t->copy_in ||
-	    (a.type != 'Q' && pstatement_find(have, a.size, &a.m) != PSTATEMENT_NAMED))
+	if (s->mode != POOL_TRANSACTION || t->skipping || t->copy_in || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);
+	else if (found == PSTATEMENT_MORE)
+		next = pass_endless_name(s);
 	else
 		next = pass(&a);
 	if (next == FEED_ON)

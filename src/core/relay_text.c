@@ -13,7 +13,7 @@
 /* One of these for each DEALLOCATE in a text. */
 #define VOID_PREFIX PSTATEMENT_PREFIX "void"
 
-static struct bytes text_of(struct bytes body)
+struct bytes text_of(struct bytes body)
 {
 	const uint8_t *nul = memchr(body.at, '\0', body.len);
 
@@ -143,10 +143,11 @@ static enum feed_next remember(const struct about *a, const struct sql_mention *
 	struct bytes name = bytes_of(m->name);
 	struct alias *alias;
 
-	if (m->kind == SQL_DEALLOCATE &&
+	if (m->kind == SQL_DEALLOCATE && a->srv->deallocating.len < FRAME_WHOLE_MAX &&
 	    buf_append(&a->srv->deallocating, name.at, name.len + 1) != ERR_OK)
 		return statements_no_memory(a);
-	if (m->kind != SQL_PREPARE || prepared_find(a->s->prepared, name) != NULL)
+	if (m->kind != SQL_PREPARE || prepared_find(a->s->prepared, name) != NULL ||
+	    a->s->prepared->bytes > (size_t)a->s->worker->site->settings.max_client_prepared_memory)
 		return FEED_ON;
 	/* It will be there under its own name. If not, nothing is lost: the server judges. */
 	if ((alias = alias_create(name, NULL)) == NULL ||
@@ -187,14 +188,29 @@ static enum feed_next rewrite(struct about *a)
 	return next == FEED_ON ? send_voids(&r) : next;
 }
 
-enum feed_next text_prepare(struct about *a)
+/* True: all of it is here. */
+static bool look(struct about *a)
 {
 	size_t head = a->type == 'P' ? a->m.head : FRAME_HEADER;
 	size_t have = a->f->len - a->f->pos < a->size ? a->f->len - a->f->pos : a->size;
 
 	a->body = (struct bytes){ a->f->at + a->f->pos + head, have - head };
+	a->traits = sql_traits(text_of(a->body), backslashes(a->s));
+	return have == a->size;
+}
+
+void text_suspected(struct about *a)
+{
+	if (a->type != 'P' && a->type != 'Q')
+		return;
+	look(a);
+	text_noticed(a, text_of(a->body), a->traits);
+}
+
+enum feed_next text_prepare(struct about *a)
+{
 	/* Very large ones go as they are. */
-	if (have < a->size || (sql_traits(text_of(a->body), backslashes(a->s)) & SQL_NAMES) == 0)
+	if (!look(a) || (a->traits & SQL_NAMES) == 0)
 		return FEED_ON;
 	/* What fails before it must not be taken for this one. */
 	if (!tracker_in_batch(&a->srv->tracker))
@@ -207,7 +223,7 @@ enum feed_next text_pass_query(struct about *a)
 	struct bytes text = text_of(a->body);
 	struct insertion in = insertion_begin(a->srv);
 
-	text_noticed(a, text, sql_traits(text, backslashes(a->s)));
+	text_noticed(a, text, a->traits);
 	if (!a->rewritten)
 		return statements_account(a, NULL);
 	insertion_query(&in, a->body);

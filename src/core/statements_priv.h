@@ -29,6 +29,7 @@ struct about {
 	struct bytes body;           /* of a Parse or Query: what is to be sent from its text on */
 	struct buf text;             /* owned: where body lies, if it is not as it came */
 	bool rewritten;              /* it is not */
+	unsigned traits;             /* enum sql_trait of it as it came, by text_prepare */
 };
 
 enum found {
@@ -68,6 +69,10 @@ enum feed_next statements_account(const struct about *a, const struct step *step
 /* Sets a->body; names in the text become those of the server. FEED_STOP: not yet. */
 enum feed_next text_prepare(struct about *a);
 enum feed_next text_pass_query(struct about *a);
+/* The text of a body, which ends with its NUL. */
+struct bytes text_of(struct bytes body);
+/* A Parse or Query that goes on as it is, come what may. */
+void text_suspected(struct about *a);
 /* Such a text is about to be carried out. */
 void text_noticed(const struct about *a, struct bytes text, unsigned traits);
 

@@ -16,6 +16,11 @@ static bool makes_copy(const struct step *step)
 	       step->st != NULL;
 }
 
+static size_t weight(const struct step *step)
+{
+	return step->kind == STEP_PARSE && step->st != NULL ? prepared_cost(step->st->len) : 0;
+}
+
 static enum err grow(struct steps *q)
 {
 	uint32_t cap = q->cap == 0 ? STEPS_FIRST : q->cap * 2, i;
@@ -43,6 +48,7 @@ enum err steps_push(struct steps *q, struct pstatement_table *t, struct step ste
 	q->awaited += step.awaited;
 	q->parsing += makes_copy(&step);
 	q->named += !step.unnamed;
+	q->bytes += weight(&step);
 	return ERR_OK;
 }
 
@@ -58,6 +64,7 @@ void steps_pop(struct steps *q, struct pstatement_table *t)
 	q->awaited -= step->awaited;
 	q->parsing -= makes_copy(step);
 	q->named -= !step->unnamed;
+	q->bytes -= weight(step);
 	pstatement_release(t, step->st);
 	alias_free(t, step->alias);
 	q->head = (q->head + 1) & (q->cap - 1);

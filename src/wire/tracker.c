@@ -32,7 +32,7 @@ static void ring_reset(struct tracker *t)
 {
 	free(t->runs); /* a burst is over: give the memory back */
 	t->runs = NULL;
-	t->head = t->len = 0;
+	t->head = t->len = t->commands = 0;
 	t->cap = RING_INLINE;
 }
 
@@ -52,6 +52,12 @@ static enum err ring_grow(struct tracker *t)
 	return ERR_OK;
 }
 
+/* It owes a ReadyForQuery. */
+static bool is_command(const struct tracker_run *run)
+{
+	return run->kind != RUN_EXT && run->kind != RUN_COPY_END;
+}
+
 static enum err push(struct tracker *t, enum run_kind kind)
 {
 	struct tracker_run *last = t->len > 0 ? run_at(t, t->len - 1) : NULL;
@@ -64,6 +70,7 @@ static enum err push(struct tracker *t, enum run_kind kind)
 	if (t->len == t->cap && (rc = ring_grow(t)) != ERR_OK)
 		return rc;
 	*run_at(t, t->len) = (struct tracker_run){ .kind = kind & 7u, .count = 1 };
+	t->commands += is_command(run_at(t, t->len));
 	t->len++;
 	return ERR_OK;
 }
@@ -71,6 +78,7 @@ static enum err push(struct tracker *t, enum run_kind kind)
 static void pop_run(struct tracker *t)
 {
 	do {
+		t->commands -= is_command(run_at(t, 0));
 		t->head = (t->head + 1) & (t->cap - 1);
 		t->len--;
 	} while (t->len > 0 && run_at(t, 0)->kind == RUN_COPY_END);
@@ -94,6 +102,8 @@ static void pop_unit(struct tracker *t)
 /* The front stays, the n runs behind it go. */
 static void drop_behind_front(struct tracker *t, uint32_t n)
 {
+	for (uint32_t i = 1; i <= n; i++)
+		t->commands -= is_command(run_at(t, i));
 	*run_at(t, n) = *run_at(t, 0);
 	t->head = (t->head + n) & (t->cap - 1);
 	t->len -= n;
@@ -482,7 +492,7 @@ bool tracker_ending(const struct tracker *t)
 
 bool tracker_in_batch(const struct tracker *t)
 {
-	return t->len == 0 || (t->len == 1 && peek(t, 0)->kind == RUN_EXT);
+	return t->commands == 0;
 }
 
 bool tracker_settles(const struct tracker *t)

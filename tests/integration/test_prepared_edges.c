@@ -61,16 +61,16 @@ Test(prepared_edges, replay_that_fails_drops_the_statement_that_was_there)
 
 /* ---- parameters ---- */
 
+#define LENGTH "SELECT coalesce(length(current_setting('app.claims', true)), 0)"
+
 /* One that is too long to be carried along keeps the server. */
 Test(prepared_edges, long_value_is_nobody_elses)
 {
-	duo_start("e_long", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	duo_start("e_long", 2, NULL);
 	run(&a, "SELECT set_config('app.claims', repeat('x', 9000), false)");
 	for (int i = 0; i < 4; i++) {
-		cr_assert_str_eq(ask(&b, "SELECT coalesce(length(current_setting('app.claims', true)), 0)").s,
-		                 "0");
-		cr_assert_str_eq(ask(&a, "SELECT length(current_setting('app.claims', true))").s,
-		                 "9000");
+		cr_assert_str_eq(ask(&b, LENGTH).s, "0");
+		cr_assert_str_eq(ask(&a, LENGTH).s, "9000");
 	}
 	duo_finish();
 }
@@ -137,5 +137,155 @@ Test(prepared_edges, quotes_in_a_name_stay_in_it)
 	expect(&a, "TDCCZ");
 	execute("a\"b");
 	expect_error(&a, "EZ", "26000", "\"a\"b\" does not exist");
+	duo_finish();
+}
+
+/* ---- one text, several meanings ---- */
+
+/* PostgreSQL reads literals when it parses: under whose parameters matters. */
+Test(prepared_edges, literals_are_read_under_ones_own_parameters)
+{
+	static const char hours[] = "SELECT generate_series(1, date_part('hour', "
+				    "timezone('UTC', '2020-01-01 12:00'::timestamptz))::int)";
+
+	duo_start("e_zones", 1, NULL);
+	run(&a, "SET timezone = 'UTC'");
+	run(&b, "SET timezone = 'Etc/GMT+5'");
+	prepare("one", hours);
+	expect(&a, "1tTZ");
+	prepare("one", hours);
+	expect(&b, "1tTZ");
+	for (int i = 0; i < 2; i++) {
+		execute("one");
+		expect_rows(&a, "2DCZ", 12);
+		execute("one");
+		expect_rows(&b, "2DCZ", 17);
+	}
+	/* while it is not known yet under which */
+	run(&b, "BEGIN");
+	script_query(&say, "SET LOCAL timezone = 'Etc/GMT+3'");
+	prepare("two", hours);
+	execute("two");
+	expect_rows(&b, "CZ1tTZ2DCZ", 15);
+	run(&b, "COMMIT");
+	run(&a, "SET timezone = 'Etc/GMT+3'");
+	run(&b, "SET timezone = 'Etc/GMT+5'");
+	prepare("two", hours);
+	expect(&a, "1tTZ");
+	execute("two");
+	expect_rows(&a, "2DCZ", 15);
+	duo_finish();
+}
+
+/* ---- memory ---- */
+
+static char text_of_size[8000];
+
+static const char *long_text(size_t n)
+{
+	memset(text_of_size, ' ', n);
+	memcpy(text_of_size, "SELECT 1", 8);
+	text_of_size[n] = '\0';
+	return text_of_size;
+}
+
+Test(prepared_edges, statements_on_their_way_count)
+{
+	duo_start("e_memory", 1, "max_client_prepared_memory=10kB\n");
+	for (size_t i = 0; i < 4; i++)
+		script_parse(&say, rig_printf("s%zu", i).s, long_text(3000 + i));
+	script_sync(&say);
+	expect_error(&a, "111EZ", "53400", "more memory");
+	duo_finish();
+}
+
+/* It is not taken in to be refused. */
+Test(prepared_edges, statement_that_is_too_large_is_refused_before_it_is_here)
+{
+	uint8_t head[] = { 'P', 0, 0x10, 0, 0, 'o', 'n', 'e', 0, 'S' };
+	struct script rest = { 0 };
+
+	duo_start("e_large", 1, "max_client_prepared_memory=10kB\n");
+	memcpy(say.at, head, sizeof(head));
+	say.len = sizeof(head);
+	frames_send(&a, &say);
+	cr_assert_str_eq(frames_until(&a, 'E', 1).s, "E");
+	cr_assert_str_eq(a.sqlstate, "53400");
+	for (size_t left = 0x100000 + 1 - sizeof(head); left > 0; left -= rest.len) {
+		rest.len = left < sizeof(rest.at) ? left : sizeof(rest.at);
+		memset(rest.at, ' ', rest.len);
+		say = rest;
+		frames_send(&a, &say);
+	}
+	script_sync(&say);
+	expect(&a, "Z");
+	duo_finish();
+}
+
+/* ---- statements that are gone ---- */
+
+/* What is done inside of functions is not seen: it costs one error, not all that come. */
+Test(prepared_edges, statement_that_the_server_lost_is_prepared_again)
+{
+	duo_start("e_lost", 1, NULL);
+	prepare("one", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	run(&b, "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$");
+	execute("one");
+	expect_error(&a, "EZ", "26000", "\"one\" does not exist");
+	execute("one");
+	expect_rows(&a, "2DCZ", 3);
+	duo_finish();
+}
+
+Test(prepared_edges, words_of_a_client_are_its_own)
+{
+	duo_start("e_words", 1, NULL);
+	script_query(&say, "SELECT 1 FROM \"pgseal_limit\"");
+	expect_error(&a, "EZ", "42P01", "\"pgseal_limit\" does not exist");
+	duo_finish();
+}
+
+/* ---- nothing waits for what does not come ---- */
+
+Test(prepared_edges, late_end_of_copy_in_a_batch_stops_nothing)
+{
+	duo_start("e_late", 1, "max_prepared_statements=1\n");
+	prepare("one", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	prepare("two", "SELECT generate_series(1, 4)");
+	expect(&a, "1tTZ");
+	script_parse(&say, "", "SELECT 1");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_put(&say, 'c', NULL, 0);
+	script_bind(&say, "one");
+	script_execute(&say, 0);
+	script_sync(&say);
+	expect(&a, "12DC2DCZ");
+	duo_finish();
+}
+
+/* ---- the unnamed portal ---- */
+
+/* A simple query that fails in a transaction block leaves its portal in some versions of PostgreSQL, which
+ * end all of their sessions when it is used. */
+Test(prepared_edges, portal_of_a_failed_query_is_out_of_reach)
+{
+	duo_start("e_portal", 1, NULL);
+	run(&a, "BEGIN");
+	script_query(&say, "SELECT 1 / (random() * 0)::int");
+	script_execute(&say, 0);
+	script_sync(&say);
+	expect_error(&a, "EZEZ", "34000", "portal \"\" does not exist");
+	script_text(&say, 'D', "P");
+	script_sync(&say);
+	expect_error(&a, "EZ", "34000", "portal \"\" does not exist");
+	script_parse(&say, "", "ROLLBACK");
+	script_bind(&say, "");
+	script_text(&say, 'D', "P");
+	script_execute(&say, 0);
+	script_sync(&say);
+	expect(&a, "12nCZ");
 	duo_finish();
 }

@@ -12,6 +12,7 @@ struct copy {
 	TAILQ_ENTRY(copy) link; /* most recently used first */
 	uint64_t shape;         /* when it was prepared; 0: not known */
 	bool leaving;           /* a Close of ours is on its way to it */
+	bool lost;              /* the server says that it does not have it */
 	char name[PSTATEMENT_NAME];
 };
 
@@ -30,6 +31,8 @@ struct copy *copies_use(struct copies *c, struct bytes name);
 /* The server has it, prepared anew. NULL: out of memory. */
 struct copy *copies_put(struct copies *c, struct bytes name);
 void copies_drop(struct copies *c, struct bytes name);
+/* Who knows whether it is there: to be closed and prepared anew. */
+void copies_set_lost(struct copies *c, struct bytes name);
 /* A Close is sent for it, or was sent in vain. */
 void copies_set_leaving(struct copies *c, struct bytes name, bool leaving);
 /* The one that was not used for longest and is to stay so far; NULL: none. */

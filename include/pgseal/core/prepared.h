@@ -80,6 +80,6 @@ void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct
 struct alias *prepared_behind(const struct prepared *n, struct bytes server_name);
 size_t prepared_count(const struct prepared *n);
 /* What one more of this size would make of n->bytes. */
-size_t prepared_cost(struct bytes body);
+size_t prepared_cost(size_t body_len);
 
 #endif

@@ -31,8 +31,9 @@ struct step {
 	char evicted[PSTATEMENT_NAME + 1]; /* of STEP_OUR_CLOSE: what goes */
 };
 
-/* The client is not heard while so many are on their way. */
-#define STEPS_MAX 65536u
+/* The client is not heard while so many are on their way: they are looked through for each of its messages.
+ * More than a server keeps answers to before it sends them by itself: 8 kB, of 5 bytes at least. */
+#define STEPS_MAX 4096u
 
 struct steps {
 	struct step *ring; /* owned; NULL while empty */
@@ -41,6 +42,7 @@ struct steps {
 	uint32_t awaited; /* how many are */
 	uint32_t parsing; /* Parses that will make copies */
 	uint32_t named;   /* all but those about the unnamed statement */
+	size_t bytes;     /* what the clients' Parses among them hold */
 	uint64_t shape;   /* of the description that is coming in */
 };
 
