@@ -126,6 +126,17 @@ void insertion_bind(struct insertion *in, const char *name)
 	end(in, 'B', NULL);
 }
 
+void insertion_use_portal(struct insertion *in, char type, const char *name)
+{
+	begin(in, type);
+	if (type == 'D')
+		writer_u8(&in->w, 'P');
+	writer_str(&in->w, name);
+	if (type == 'E')
+		writer_u32(&in->w, 0); /* all rows */
+	end(in, type, NULL);
+}
+
 void insertion_make_way(struct insertion *in, struct pstatement *st, struct bytes name)
 {
 	if (copies_use(&in->srv->copies, name) != NULL ||

@@ -305,6 +305,8 @@ static const struct refusal_row {
 	/* Drivers that prepare anew by themselves go by the routine. */
 	{ REFUSAL_CHANGED, MISSING, SQLSTATE_FEATURE_NOT_SUPPORTED,
 	  "cached plan must not change result type", NULL, "RevalidateCachedQuery" },
+	{ REFUSAL_PORTAL, SQLSTATE_INVALID_CURSOR_NAME, SQLSTATE_INVALID_CURSOR_NAME,
+	  "portal \"\" does not exist", NULL, "exec_execute_message" },
 	{ REFUSAL_LIMIT, MISSING, SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "prepared statements take more memory than a client may have",
 	  "Close statements that are no longer needed, or raise max_client_prepared_memory.", NULL },

@@ -208,7 +208,7 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 
 	if (type == 'E' && is_fatal(body, len))
 		srv->fatal = true;
-	if (type == 'E' && body != NULL && srv->session->mode == POOL_TRANSACTION)
+	if (type == 'E' && body != NULL)
 		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
 	else if (type == 'Z')
 		count_ready(srv->session, srv);

@@ -418,14 +418,14 @@ size_t statements_need(const struct session *s, const struct frame *frame, struc
 	struct pstatement_mention m;
 
 	if (s->mode != POOL_TRANSACTION)
-		return 0;
+		return portal_need(frame);
 	if (frame->row->type == 'Q')
 		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
 	switch (pstatement_find(have, frame->size, &m)) {
 	case PSTATEMENT_MORE:
 		return have.len < FRAME_WHOLE_MAX ? have.len + 1 : 0;
 	case PSTATEMENT_NONE:
-		return 0;
+		return portal_need(frame);
 	case PSTATEMENT_NAMED:
 		break;
 	}
@@ -484,11 +484,14 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 	};
 	const struct tracker *t = &s->server->tracker;
 	struct bytes have = { f->at + f->pos, f->len - f->pos };
+	bool unnamed = portal_is_unnamed(a.type, have);
 	enum pstatement_next found;
 	enum feed_next next;
 
 	s->held = false;
 	found = a.type != 'Q' ? pstatement_find(have, a.size, &a.m) : PSTATEMENT_NAMED;
+	if (portal_is_missing(s->server, a.type, unnamed) && !t->skipping && !t->copy_in)
+		return portal_refuse(&a);
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
 	if (s->mode != POOL_TRANSACTION || t->skipping || t->copy_in || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);
@@ -496,9 +499,11 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		next = pass_endless_name(s);
 	else
 		next = pass(&a);
-	if (next == FEED_ON)
-		count(s, a.type);
-	return next;
+	if (next != FEED_ON)
+		return next;
+	portal_note(a.srv, a.type, unnamed);
+	count(s, a.type);
+	return FEED_ON;
 }
 
 bool statements_bind_to_server(const struct session *s)

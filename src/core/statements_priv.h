@@ -17,6 +17,8 @@
 #define REFUSAL_LIMIT PSTATEMENT_PREFIX "limit"
 /* And one that is prepared, when a client's Parse is to fail because of that. */
 #define TAKEN PSTATEMENT_PREFIX "taken"
+/* And a portal. */
+#define REFUSAL_PORTAL PSTATEMENT_PREFIX "portal"
 
 /* A message of a client's at the front of the feed. */
 struct about {
@@ -76,6 +78,17 @@ void text_suspected(struct about *a);
 /* Such a text is about to be carried out. */
 void text_noticed(const struct about *a, struct bytes text, unsigned traits);
 
+/* ---- relay_portal.c: the unnamed portal, in all pool modes ---- */
+
+/* So much of the message must be at hand to tell whether it is about it. */
+size_t portal_need(const struct frame *frame);
+bool portal_is_unnamed(char type, struct bytes have);
+/* Nobody may get to use what may be there. */
+bool portal_is_missing(const struct server *srv, char type, bool unnamed);
+/* Such a message goes on to the server. */
+void portal_note(struct server *srv, char type, bool unnamed);
+enum feed_next portal_refuse(const struct about *a);
+
 /* ---- insertion.c: messages of ours among the client's ---- */
 
 struct insertion {
@@ -106,6 +119,7 @@ void insertion_sync(struct insertion *in);
 void insertion_query(struct insertion *in, struct bytes body);
 /* In the place of a client's message: it fails at the server. */
 void insertion_bind(struct insertion *in, const char *name);
+void insertion_use_portal(struct insertion *in, char type, const char *name); /* 'D', 'E' */
 /* Send it in front of the client's message. FEED_STOP: out of memory, all is over. */
 enum feed_next insertion_send(struct insertion *in, const struct about *a);
 /* Send it in the place of the client's message, which is dropped. */

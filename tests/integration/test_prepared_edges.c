@@ -277,7 +277,7 @@ Test(prepared_edges, portal_of_a_failed_query_is_out_of_reach)
 	script_query(&say, "SELECT 1 / (random() * 0)::int");
 	script_execute(&say, 0);
 	script_sync(&say);
-	expect_error(&a, "EZEZ", "34000", "portal \"\" does not exist");
+	expect_error(&a, "TEZEZ", "34000", "portal \"\" does not exist");
 	script_text(&say, 'D', "P");
 	script_sync(&say);
 	expect_error(&a, "EZ", "34000", "portal \"\" does not exist");
@@ -287,5 +287,30 @@ Test(prepared_edges, portal_of_a_failed_query_is_out_of_reach)
 	script_execute(&say, 0);
 	script_sync(&say);
 	expect(&a, "12nCZ");
+	duo_finish();
+}
+
+/* In session mode too; and what was bound may be asked again, behind its Sync. */
+Test(prepared_edges, portal_that_was_bound_is_there)
+{
+	duo_start("e_bound", 1, NULL);
+	run(&a, "BEGIN");
+	script_parse(&say, "", "SELECT generate_series(1, 5)");
+	script_bind(&say, "");
+	script_execute(&say, 2);
+	script_sync(&say);
+	expect(&a, "12DsZ");
+	script_text(&say, 'D', "P");
+	script_execute(&say, 0);
+	script_sync(&say);
+	expect_rows(&a, "TDCZ", 3);
+	run(&a, "COMMIT");
+	duo_finish();
+	duo_start("e_bound_session", 2, "pool_mode=session\n");
+	run(&a, "BEGIN");
+	script_query(&say, "SELECT 1 / (random() * 0)::int");
+	script_execute(&say, 0);
+	script_sync(&say);
+	expect_error(&a, "TEZEZ", "34000", "portal \"\" does not exist");
 	duo_finish();
 }
