@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <criterion/criterion.h>
 
@@ -23,7 +22,9 @@
  * - errors told by pgseal in PostgreSQL's place have no file, line and routine. */
 #define EXCEPTIONS (TOPIC_FOLDED | TOPIC_HIDDEN | TOPIC_CATALOG)
 
-#define CONVERSATIONS 160
+/* A change is judged by the same conversations as the one before it; others are for long runs. */
+#define SEED          1
+#define CONVERSATIONS 80
 
 TestSuite(differential, .timeout = 24 * 3600); /* exchange_run has its own patience */
 
@@ -200,7 +201,7 @@ static bool same_answers(const struct trial *t, uint64_t seed)
 
 static void run(const struct trial *t)
 {
-	uint64_t seed = number_from("PGSEAL_SEED", (uint64_t)time(NULL) * 1000000);
+	uint64_t seed = number_from("PGSEAL_SEED", SEED);
 	uint64_t rounds = number_from("PGSEAL_CONVERSATIONS", CONVERSATIONS) / CONVERSATION_CLIENTS;
 	int bad = 0;
 

@@ -140,43 +140,6 @@ Test(prepared_edges, quotes_in_a_name_stay_in_it)
 	duo_finish();
 }
 
-/* ---- one text, several meanings ---- */
-
-/* PostgreSQL reads literals when it parses: under whose parameters matters. */
-Test(prepared_edges, literals_are_read_under_ones_own_parameters)
-{
-	static const char hours[] = "SELECT generate_series(1, date_part('hour', "
-				    "timezone('UTC', '2020-01-01 12:00'::timestamptz))::int)";
-
-	duo_start("e_zones", 1, NULL);
-	run(&a, "SET timezone = 'UTC'");
-	run(&b, "SET timezone = 'Etc/GMT+5'");
-	prepare("one", hours);
-	expect(&a, "1tTZ");
-	prepare("one", hours);
-	expect(&b, "1tTZ");
-	for (int i = 0; i < 2; i++) {
-		execute("one");
-		expect_rows(&a, "2DCZ", 12);
-		execute("one");
-		expect_rows(&b, "2DCZ", 17);
-	}
-	/* while it is not known yet under which */
-	run(&b, "BEGIN");
-	script_query(&say, "SET LOCAL timezone = 'Etc/GMT+3'");
-	prepare("two", hours);
-	execute("two");
-	expect_rows(&b, "CZ1tTZ2DCZ", 15);
-	run(&b, "COMMIT");
-	run(&a, "SET timezone = 'Etc/GMT+3'");
-	run(&b, "SET timezone = 'Etc/GMT+5'");
-	prepare("two", hours);
-	expect(&a, "1tTZ");
-	execute("two");
-	expect_rows(&a, "2DCZ", 15);
-	duo_finish();
-}
-
 /* ---- memory ---- */
 
 static char text_of_size[8000];
