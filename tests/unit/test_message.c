@@ -112,7 +112,7 @@ Test(message, what_we_write_we_can_read)
 
 	message_write_error(
 		&w, 'E',
-		&(struct message_error){ "ERROR", SQLSTATE_PROTOCOL_VIOLATION, "no", NULL, "ask" });
+		&(struct message_error){ "ERROR", SQLSTATE_PROTOCOL_VIOLATION, "no", NULL, "ask", NULL });
 	cr_assert_eq(writer_status(&w), ERR_OK);
 	cr_assert_eq(message_read_error((struct bytes){ b.at + 5, b.len - 5 }, &v), ERR_OK);
 	cr_assert(bytes_equal(v.sqlstate, bytes_of(SQLSTATE_PROTOCOL_VIOLATION)));
