@@ -101,7 +101,8 @@ uint64_t pstatement_shape_parameters(uint64_t shape, struct bytes body)
 	return mix(shape, body);
 }
 
-uint64_t pstatement_shape_columns(uint64_t shape, struct bytes body)
+/* The columns of a whole RowDescription. False: it is broken. */
+static bool mix_columns(uint64_t *shape, struct bytes body)
 {
 	struct reader r = reader_of(body);
 	const uint8_t *origin, *type, *format;
@@ -109,15 +110,22 @@ uint64_t pstatement_shape_columns(uint64_t shape, struct bytes body)
 	uint16_t count;
 
 	if (!reader_u16(&r, &count))
-		return mix(shape, body);
-	while (reader_left(&r) > 0) {
+		return false;
+	for (; count > 0; count--) {
 		/* table, attribute number; type, size, modifier; format */
 		if (!reader_str(&r, &name) || !reader_take(&r, 6, &origin) ||
 		    !reader_take(&r, 10, &type) || !reader_take(&r, 2, &format))
-			return mix(shape, reader_rest(&r));
+			return false;
 		/* with its NUL, so that two names are not taken for one */
-		shape = mix(shape, (struct bytes){ name.at, name.len + 1 });
-		shape = mix(shape, (struct bytes){ type, 10 });
+		*shape = mix(*shape, (struct bytes){ name.at, name.len + 1 });
+		*shape = mix(*shape, (struct bytes){ type, 10 });
 	}
-	return shape;
+	return reader_left(&r) == 0;
+}
+
+uint64_t pstatement_shape_columns(uint64_t shape, struct bytes body)
+{
+	uint64_t with_columns = shape;
+
+	return mix_columns(&with_columns, body) ? with_columns : mix(shape, body);
 }

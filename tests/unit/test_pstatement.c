@@ -308,6 +308,29 @@ Test(pstatement, parameters_make_the_shape)
 	             pstatement_shape_columns(parameters(int4), rows));
 }
 
+/* Cut anywhere, and with a count that is not true: bytes like others, and other than the whole. */
+Test(pstatement, broken_bodies_count_as_their_bytes)
+{
+	static const struct bytes whole = TEXT(TWO COLUMN("a", INT4) COLUMN("b", INT8));
+	static const struct shape_case others[] = {
+		{ "name of the one that is cut", TEXT(ONE "a\0" ORIGIN), TEXT(ONE "b\0" ORIGIN) },
+		{ "more are promised than come", TEXT(ONE COLUMN("a", INT4)),
+		  TEXT(TWO COLUMN("a", INT4)) },
+		{ "fewer are promised than come", TEXT(TWO COLUMN("a", INT4) COLUMN("b", INT8)),
+		  TEXT(ONE COLUMN("a", INT4) COLUMN("b", INT8)) },
+		{ "promised, and not there", TEXT("\0\0"), TEXT(ONE) },
+	};
+	uint8_t at[64];
+
+	for (size_t n = 0; n < whole.len; n++) {
+		memcpy(at + sizeof(at) - n, whole.at, n); /* to its end, for ASan */
+		cr_expect_neq(columns((struct bytes){ at + sizeof(at) - n, n }), columns(whole),
+		              "%zu bytes", n);
+	}
+	for (size_t i = 0; i < COUNT(others); i++)
+		cr_expect_neq(columns(others[i].a), columns(others[i].b), "%s", others[i].what);
+}
+
 Test(pstatement, shapes_are_never_0)
 {
 	static const struct bytes empty = TEXT(""), none = TEXT("\0\0");
