@@ -36,7 +36,7 @@ struct step {
 #define STEPS_MAX 4096u
 
 struct steps {
-	struct step *ring; /* owned; NULL while empty */
+	struct step *ring; /* owned; NULL while empty, but for a small one that was used */
 	uint32_t head, len, cap;
 	uint32_t batch;   /* tracker.sent when the batch that is open began */
 	uint32_t awaited; /* how many are */
