@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <openssl/evp.h>
+
 #include "pgseal/base/hash.h"
 
 /* One allocation: the struct, its rows, and the flat form that the rows point into.
@@ -12,6 +14,7 @@
 struct params {
 	UT_hash_handle hh; /* by flat form */
 	unsigned refs;
+	uint64_t dialect;
 	size_t count;
 	size_t flat_len;
 	const uint8_t *flat;
@@ -74,6 +77,31 @@ static size_t flat_rows(const uint8_t *flat, size_t len, struct param *rows)
 	return n;
 }
 
+/* Nobody can make up values that pass for those of others. */
+static bool find_dialect(struct params *p)
+{
+	static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
+		                             "standard_conforming_strings", "TimeZone" };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t sum[EVP_MAX_MD_SIZE];
+	const char *value;
+	bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+	size_t i;
+
+	for (i = 0; ok && i < sizeof(names) / sizeof(names[0]); i++) {
+		value = params_get(p, names[i]);
+		value = value != NULL ? value : "";
+		ok = EVP_DigestUpdate(ctx, value, strlen(value) + 1) == 1;
+	}
+	ok = ok && EVP_DigestFinal_ex(ctx, sum, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	if (!ok)
+		return false;
+	memcpy(&p->dialect, sum, sizeof(p->dialect));
+	p->dialect |= 1; /* not 0 */
+	return true;
+}
+
 /* The interned set of these rows, which it sorts. A new reference. */
 static struct params *intern(struct params_table *t, struct param *rows, size_t count)
 {
@@ -99,9 +127,11 @@ static struct params *intern(struct params_table *t, struct param *rows, size_t 
 	}
 	p->refs = 1;
 	p->count = flat_rows(p->flat, len, p->rows);
-	HASH_ADD_KEYPTR(hh, t->sets, p->flat, p->flat_len, p);
-	if (HASH_HAS(p))
-		return p;
+	if (find_dialect(p)) {
+		HASH_ADD_KEYPTR(hh, t->sets, p->flat, p->flat_len, p);
+		if (HASH_HAS(p))
+			return p;
+	}
 	free(p);
 	return NULL;
 }
@@ -118,6 +148,11 @@ void params_release(struct params_table *t, struct params *p)
 		return;
 	HASH_DELETE(hh, t->sets, p);
 	free(p);
+}
+
+uint64_t params_dialect(const struct params *p)
+{
+	return p->dialect;
 }
 
 size_t params_count(const struct params *p)

@@ -1,6 +1,7 @@
 #include "pgseal/core/prepared.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,22 +40,36 @@ struct bytes pstatement_text(const struct pstatement *st)
 	return (struct bytes){ st->body, nul != NULL ? (size_t)(nul - st->body) : st->len };
 }
 
-struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body)
+/* What it is known by: dialect and body, which lie one behind the other. */
+static struct bytes key_of(const struct pstatement *st)
 {
-	struct pstatement *st = NULL;
+	return (struct bytes){ (const uint8_t *)st + offsetof(struct pstatement, dialect),
+		               offsetof(struct pstatement, body) -
+		                       offsetof(struct pstatement, dialect) + st->len };
+}
 
-	HASH_FIND(hh, t->all, body.at, body.len, st);
-	if (st != NULL)
-		return pstatement_hold(st);
-	if ((st = malloc(sizeof(*st) + body.len)) == NULL)
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body,
+                                     uint64_t dialect)
+{
+	struct pstatement *st = malloc(sizeof(*st) + body.len), *found = NULL;
+	struct bytes key;
+
+	if (st == NULL)
 		return NULL;
 	st->refs = 1;
 	st->name[0] = '\0';
 	st->len = body.len;
+	st->dialect = dialect;
 	memcpy(st->body, body.at, body.len);
+	key = key_of(st);
+	HASH_FIND(hh, t->all, key.at, key.len, found);
+	if (found != NULL) {
+		free(st);
+		return pstatement_hold(found);
+	}
 	/* Backslashes in plain literals: whoever still turns that on is heard a little too often. */
 	st->traits = sql_traits(pstatement_text(st), false);
-	HASH_ADD_KEYPTR(hh, t->all, st->body, st->len, st);
+	HASH_ADD_KEYPTR(hh, t->all, key.at, key.len, st);
 	if (HASH_HAS(st))
 		return st;
 	free(st);
@@ -78,12 +93,13 @@ void pstatement_release(struct pstatement_table *t, struct pstatement *st)
 /* Salted, so that nobody can look for two texts with one name. */
 static bool digest(const struct pstatement_table *t, const struct pstatement *st, uint8_t *out)
 {
+	struct bytes key = key_of(st);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok;
 
 	ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
 	     EVP_DigestUpdate(ctx, t->salt, PSTATEMENT_SALT) == 1 &&
-	     EVP_DigestUpdate(ctx, st->body, st->len) == 1 &&
+	     EVP_DigestUpdate(ctx, key.at, key.len) == 1 &&
 	     EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok;

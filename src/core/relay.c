@@ -106,7 +106,7 @@ static struct server *separate(struct session *s)
 	relay_keep_params(s);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
-	srv->forgetting = false;
+	srv->forgetting = srv->setting = false;
 	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;

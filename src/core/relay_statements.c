@@ -33,124 +33,6 @@ enum feed_next statements_hold(const struct about *a)
 	return FEED_STOP;
 }
 
-/* Is the step of the batch that is open? If it fails, so does all of the client's up to its Sync. */
-static bool in_batch(const struct server *srv, const struct step *step)
-{
-	return steps_in_batch(&srv->steps, step) || tracker_in_batch(&srv->tracker);
-}
-
-/* ---- where a statement is ---- */
-
-static enum found refuse(struct target *to, const char *name)
-{
-	to->name = bytes_of(name);
-	return FOUND_RENAMED;
-}
-
-/* Nobody gets at statements of ours by the names that they have on servers. */
-static enum found as_is(struct target *to, struct bytes name)
-{
-	struct bytes prefix = bytes_of(PSTATEMENT_PREFIX);
-
-	if (name.len < prefix.len || memcmp(name.at, prefix.at, prefix.len) != 0)
-		return FOUND_AS_IS;
-	to->name.len = name.len < PSTATEMENT_ALIAS_MAX ? name.len : PSTATEMENT_ALIAS_MAX;
-	to->name.at = memcpy(to->guarded, name.at, to->name.len);
-	to->guarded[0] = 'P';
-	return FOUND_RENAMED;
-}
-
-enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
-                                struct target *to)
-{
-	struct server *srv = a->srv;
-	const struct step *step = steps_of_statement(&srv->steps, st);
-	const struct copy *k;
-
-	to->st = st;
-	to->shape = shape;
-	to->name = pstatement_name(table_of(a->s), st);
-	if (step != NULL)
-		return in_batch(srv, step) ? FOUND_MISSING : FOUND_LATER;
-	if ((k = copies_use(&srv->copies, to->name)) == NULL || k->lost)
-		return FOUND_MISSING;
-	if (k->shape == shape || k->shape == 0 || shape == 0)
-		return FOUND_RENAMED;
-	/* Prepared now it still yields something else than what the client was told. */
-	return a->s->rechecked == st ? refuse(to, REFUSAL_CHANGED) : FOUND_MISSING;
-}
-
-/* A text that the batch has carried out, if it comes so far, deallocates it. */
-static bool is_deallocated(const struct server *srv, struct bytes name)
-{
-	const char *at = (const char *)srv->deallocating.at;
-	const char *end = at + srv->deallocating.len;
-
-	for (; at < end; at += strlen(at) + 1)
-		if (bytes_equal(bytes_of(at), name))
-			return true;
-	return false;
-}
-
-enum found statements_find_named(const struct about *a, struct bytes name, struct target *to)
-{
-	struct server *srv = a->srv;
-	const struct prepared *n = a->s->prepared;
-	const struct step *step = steps_of_alias(&srv->steps, name);
-	const struct alias *alias;
-
-	/* A query may be on its way that drops it. */
-	srv->forgetting = srv->forgetting && !tracker_in_batch(&srv->tracker);
-	if (srv->forgetting || (srv->deallocating.len > 0 && !tracker_in_batch(&srv->tracker)))
-		return FOUND_LATER;
-	if (step != NULL) {
-		if (!in_batch(srv, step))
-			return FOUND_LATER;
-		if (step->kind == STEP_CLOSE)
-			return as_is(to, name);
-		to->st = step->alias->st;
-		to->name = pstatement_name(table_of(a->s), to->st);
-		return FOUND_RENAMED;
-	}
-	alias = n != NULL ? prepared_find(n, name) : NULL;
-	if (alias == NULL || alias->st == NULL || is_deallocated(srv, name))
-		return as_is(to, name);
-	return statements_find_copy(a, alias->st, alias->shape, to);
-}
-
-static enum found find_unnamed(const struct about *a, struct target *to)
-{
-	struct server *srv = a->srv;
-	const struct prepared *n = a->s->prepared;
-	const struct step *step = steps_of_unnamed(&srv->steps);
-
-	if (step != NULL && !in_batch(srv, step))
-		return FOUND_LATER;
-	if (step != NULL) {
-		to->st = step->st;
-		return step->kind == STEP_CLOSE ? refuse(to, REFUSAL_UNNAMED) : FOUND_AS_IS;
-	}
-	if (tracker_owes_query(&srv->tracker)) /* which drops it, unless it is skipped */
-		return FOUND_LATER;
-	if (n == NULL || n->unnamed_ticket == 0)
-		return refuse(to, REFUSAL_UNNAMED);
-	to->st = n->unnamed;
-	if (n->unnamed_ticket == srv->unnamed_ticket)
-		return FOUND_AS_IS;
-	if (n->unnamed == NULL)
-		return refuse(to, REFUSAL_UNNAMED);
-	if (a->s->rechecked == n->unnamed)
-		return refuse(to, REFUSAL_CHANGED);
-	to->shape = n->unnamed_shape;
-	to->name = bytes_of("");
-	return FOUND_MISSING;
-}
-
-static enum found find(const struct about *a, struct target *to)
-{
-	return a->m.name.len == 0 ? find_unnamed(a, to) : statements_find_named(a, a->m.name, to);
-}
-
 enum feed_next statements_fetch(const struct about *a, const struct target *to)
 {
 	bool unnamed = to->name.len == 0, wait = !unnamed || to->shape != 0;
@@ -223,7 +105,7 @@ static enum feed_next pass_use(const struct about *a)
 	struct step step = { .kind = STEP_DESCRIBE, .unnamed = true };
 	bool learn = a->type == 'D' && a->m.name.len == 0, use;
 	struct target to = { 0 };
-	enum found found = find(a, &to);
+	enum found found = statements_find(a, &to);
 
 	if (found == FOUND_LATER)
 		return statements_hold(a);
@@ -246,7 +128,7 @@ static enum feed_next pass_close(const struct about *a)
 {
 	struct step step = { .kind = STEP_CLOSE, .unnamed = a->m.name.len == 0 };
 	struct target to = { 0 };
-	enum found found = find(a, &to);
+	enum found found = statements_find(a, &to);
 
 	if (found == FOUND_LATER)
 		return statements_hold(a);
@@ -256,7 +138,7 @@ static enum feed_next pass_close(const struct about *a)
 	if (statements_account(a, &step) == FEED_STOP)
 		return FEED_STOP;
 	pins_doubt(a->srv, PIN_STATEMENT); /* if the server has one of that name of its own */
-	found = as_is(&to, a->m.name);
+	found = statements_as_is(&to, a->m.name);
 	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
 }
 
@@ -274,7 +156,7 @@ static enum feed_next pass_unnamed_parse(const struct about *a)
 	struct insertion in = insertion_begin(a->srv);
 	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= most_memory(a->s);
 
-	if (fits && (step.st = pstatement_intern(table_of(a->s), a->body)) == NULL)
+	if (fits && (step.st = pstatement_intern(table_of(a->s), a->body, 0)) == NULL)
 		return statements_no_memory(a);
 	if (!fits) /* nothing is known of it any more when it is carried out */
 		text_noticed(a, text_of(a->body), a->traits);
@@ -334,10 +216,10 @@ static enum feed_next pass_named_parse(const struct about *a)
 
 	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) > most_memory(a->s))
 		return pass_refusal(a, REFUSAL_LIMIT);
-	if ((st = pstatement_intern(t, a->body)) == NULL)
+	if ((st = pstatement_intern(t, a->body, statements_dialect(a))) == NULL)
 		return statements_no_memory(a);
 	step = steps_of_statement(&a->srv->steps, st);
-	if (step != NULL && !in_batch(a->srv, step)) {
+	if (step != NULL && !statements_in_batch(a->srv, step)) {
 		pstatement_release(t, st);
 		return statements_hold(a);
 	}
@@ -368,7 +250,7 @@ static enum feed_next pass_parse(const struct about *a)
 		return pass_unnamed_parse(a);
 	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
 		return statements_hold(a);
-	if (step == NULL && is_deallocated(a->srv, a->m.name))
+	if (step == NULL && statements_deallocates(a->srv, a->m.name))
 		alias = NULL;
 	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
 		return pass_duplicate(a);
@@ -394,8 +276,8 @@ static enum feed_next pass_in_doubt(const struct about *a)
 		return statements_account(a, NULL);
 	}
 	if (a->m.name.len == 0 && n->unnamed_ticket != a->srv->unnamed_ticket)
-		refuse(&to, REFUSAL_UNNAMED);
-	if (a->m.name.len > 0 && as_is(&to, a->m.name) == FOUND_AS_IS && a->type != 'C') {
+		statements_refuse(&to, REFUSAL_UNNAMED);
+	if (a->m.name.len > 0 && statements_as_is(&to, a->m.name) == FOUND_AS_IS && a->type != 'C') {
 		alias = prepared_find(n, a->m.name);
 		if (a->type == 'P' || alias == NULL || alias->st == NULL ||
 		    copies_use(&a->srv->copies, pstatement_name(table_of(a->s), alias->st)) ==

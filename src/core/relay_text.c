@@ -31,6 +31,8 @@ void text_noticed(const struct about *a, struct bytes text, unsigned traits)
 {
 	if ((traits & SQL_FORGETS_STATEMENTS) != 0)
 		a->srv->forgetting = true;
+	if ((traits & (SQL_SETS | SQL_SETS_LOCAL)) != 0)
+		a->srv->setting = true;
 	pins_notice(a->srv, text, traits);
 }
 

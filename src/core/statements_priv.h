@@ -55,9 +55,24 @@ struct target {
 enum feed_next statements_no_memory(const struct about *a);
 /* Until all that was sent before this batch has been answered. FEED_STOP. */
 enum feed_next statements_hold(const struct about *a);
+/* Messages that come now are read under parameters that this stands for. */
+uint64_t statements_dialect(const struct about *a);
+
+/* ---- relay_find.c ---- */
+
+/* Is the step of the batch that is open? If it fails, so does all of the client's up to its Sync. */
+bool statements_in_batch(const struct server *srv, const struct step *step);
+/* Another name that stands for nothing; FOUND_RENAMED. */
+enum found statements_refuse(struct target *to, const char *name);
+/* Nobody gets at statements of ours by the names that they have on servers. */
+enum found statements_as_is(struct target *to, struct bytes name);
+/* What the message mentions. */
+enum found statements_find(const struct about *a, struct target *to);
 /* Is it on the server, under which name, and with this shape (0: whatever shape)? */
 enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
                                 struct target *to);
+/* A text that the batch has carried out, if it comes so far, deallocates it. */
+bool statements_deallocates(const struct server *srv, struct bytes name);
 enum found statements_find_named(const struct about *a, struct bytes name, struct target *to);
 /* The server gets what it lacks. The client's message waits for what that turns out to be: FEED_STOP; but
  * for an unnamed statement of which the client knows nothing yet, which cannot disappoint it. */

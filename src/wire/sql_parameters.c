@@ -59,7 +59,6 @@ struct phrase {
 #define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static const struct phrase set_phrases[] = {
-	{ "local", NULL, NULL, NULL },
 	{ "transaction", NULL, NULL, NULL },
 	{ "constraints", NULL, NULL, NULL },
 	{ "time", "zone", NAMES("timezone"), "local" },
@@ -148,6 +147,10 @@ bool sql_read_set(struct sql_cursor *c, struct sql_mention *out)
 			           phrase->names);
 			return false;
 		}
+		if (sql_accept_word(&c->lex, "local")) {
+			c->traits |= SQL_SETS_LOCAL;
+			return false;
+		}
 	} while (sql_accept_word(&c->lex, "session"));
 	return false;
 }
@@ -222,8 +225,10 @@ bool sql_read_set_config(struct sql_cursor *c, struct sql_mention *out)
 	if (!sql_accept_sign(&x, '('))
 		return false;
 	last = x;
-	if (skip_argument(&last, &budget) && skip_argument(&last, &budget) && is_true(last))
+	if (skip_argument(&last, &budget) && skip_argument(&last, &budget) && is_true(last)) {
+		c->traits |= SQL_SETS_LOCAL;
 		return false;
+	}
 	if (!sql_token(&x, &t))
 		return false;
 	skip_cast(&x);

@@ -32,8 +32,8 @@ TestSuite(prepared, .init = begin, .fini = end);
 
 Test(prepared, same_bodies_are_one)
 {
-	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1\0\0\0"));
-	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 1\0\0\0"));
+	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
+	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
 
 	cr_assert_not_null(a);
 	cr_expect_eq(a, b);
@@ -42,7 +42,7 @@ Test(prepared, same_bodies_are_one)
 	cr_expect_eq(a->refs, 3);
 	pstatement_release(table, a);
 	pstatement_release(table, a);
-	cr_expect_eq(pstatement_intern(table, TEXT("SELECT 1\0\0\0")), b, "until the last goes");
+	cr_expect_eq(pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1), b, "until the last goes");
 	pstatement_release(table, b);
 	pstatement_release(table, b);
 	pstatement_release(table, NULL);
@@ -66,7 +66,7 @@ Test(prepared, other_bodies_are_others)
 	size_t n = sizeof(cases) / sizeof(cases[0]), i, k;
 
 	for (i = 0; i < n; i++) {
-		cr_assert_not_null(all[i] = pstatement_intern(table, cases[i].body));
+		cr_assert_not_null(all[i] = pstatement_intern(table, cases[i].body, 1));
 		(void)pstatement_name(table, all[i]);
 		for (k = 0; k < i; k++)
 			cr_expect(all[i] != all[k] && strcmp(all[i]->name, all[k]->name) != 0,
@@ -78,8 +78,8 @@ Test(prepared, other_bodies_are_others)
 
 Test(prepared, texts_end_at_their_nul)
 {
-	struct pstatement *whole = pstatement_intern(table, TEXT("LISTEN a\0\0\1\0\0\0\27"));
-	struct pstatement *cut = pstatement_intern(table, TEXT("SELECT 1"));
+	struct pstatement *whole = pstatement_intern(table, TEXT("LISTEN a\0\0\1\0\0\0\27"), 1);
+	struct pstatement *cut = pstatement_intern(table, TEXT("SELECT 1"), 1);
 
 	cr_expect(bytes_equal(pstatement_text(whole), bytes_of("LISTEN a")));
 	cr_expect_eq(whole->traits & (SQL_LISTENS | SQL_SETS), SQL_LISTENS);
@@ -95,7 +95,7 @@ Test(prepared, texts_end_at_their_nul)
 static void name_with(const uint8_t *with, struct bytes body, char *out)
 {
 	struct pstatement_table *t = pstatement_table_create(with);
-	struct pstatement *st = pstatement_intern(t, body);
+	struct pstatement *st = pstatement_intern(t, body, 1);
 	struct bytes name = pstatement_name(t, st);
 
 	cr_assert_eq(name.len, PSTATEMENT_NAME);
@@ -124,7 +124,7 @@ Test(prepared, names_are_made_of_contents_and_salt)
 
 Test(prepared, names_are_made_when_asked_for)
 {
-	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1\0\0\0"));
+	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
 	struct bytes name;
 
 	cr_expect_str_eq(st->name, "");
@@ -165,7 +165,7 @@ Test(prepared, aliases_are_cut_as_postgresql_cuts_them)
 
 Test(prepared, aliases_hold_their_statement)
 {
-	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1"));
+	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1"), 1);
 	struct alias *a = alias_create(bytes_of("a"), st);
 
 	cr_expect_eq(st->refs, 2);
@@ -187,7 +187,7 @@ static struct prepared *session(void)
 /* text NULL: one that was made by PREPARE. */
 static struct alias *put(struct prepared *n, const char *name, const char *text)
 {
-	struct pstatement *st = text != NULL ? pstatement_intern(table, bytes_of(text)) : NULL;
+	struct pstatement *st = text != NULL ? pstatement_intern(table, bytes_of(text), 1) : NULL;
 	struct alias *a = alias_create(bytes_of(name), st);
 
 	cr_assert_not_null(a);
@@ -245,7 +245,7 @@ Test(prepared, one_of_the_same_name_makes_room)
 	b = put(n, "a", "SELECT 2");
 	cr_expect_eq(prepared_count(n), 1);
 	cr_expect_eq(prepared_find(n, bytes_of("a")), b);
-	cr_expect_eq(n->bytes, prepared_cost(bytes_of("SELECT 2")));
+	cr_expect_eq(n->bytes, prepared_cost(strlen("SELECT 2")));
 	b = put(n, "a", NULL);
 	cr_expect_eq(prepared_find(n, bytes_of("a")), b);
 	cr_expect_null(b->st);
@@ -257,15 +257,15 @@ Test(prepared, bytes_are_counted)
 {
 	struct bytes text = bytes_of("SELECT 1"), longer = bytes_of("SELECT 1, 2, 3");
 	struct prepared *n = session();
-	size_t one = prepared_cost(text), own;
+	size_t one = prepared_cost(text.len), own;
 
-	cr_expect_eq(prepared_cost(longer) - one, longer.len - text.len);
+	cr_expect_eq(prepared_cost(longer.len) - one, longer.len - text.len);
 	put(n, "a", "SELECT 1");
 	cr_expect_eq(n->bytes, one);
 	put(n, "b", "SELECT 1");
 	cr_expect_eq(n->bytes, 2 * one, "shared ones count whole");
 	put(n, "c", "SELECT 1, 2, 3");
-	cr_expect_eq(n->bytes, 2 * one + prepared_cost(longer));
+	cr_expect_eq(n->bytes, 2 * one + prepared_cost(longer.len));
 	own = n->bytes;
 	put(n, "d", NULL);
 	cr_expect_gt(n->bytes, own, "those of PREPARE count too");
@@ -282,7 +282,7 @@ Test(prepared, bytes_are_counted)
 Test(prepared, all_go_or_those_of_prepare_alone)
 {
 	struct prepared *n = session();
-	struct pstatement *unnamed = pstatement_intern(table, TEXT("SELECT 0"));
+	struct pstatement *unnamed = pstatement_intern(table, TEXT("SELECT 0"), 1);
 
 	prepared_set_unnamed(n, table, unnamed, 1);
 	put(n, "a", "SELECT 1");
@@ -293,7 +293,7 @@ Test(prepared, all_go_or_those_of_prepare_alone)
 	cr_expect_eq(prepared_count(n), 2);
 	cr_expect_not_null(prepared_find(n, bytes_of("a")));
 	cr_expect_not_null(prepared_find(n, bytes_of("c")));
-	cr_expect_eq(n->bytes, 2 * prepared_cost(bytes_of("SELECT 1")));
+	cr_expect_eq(n->bytes, 2 * prepared_cost(strlen("SELECT 1")));
 	put(n, "b", NULL);
 	prepared_drop_all(n, table);
 	cr_expect_eq(prepared_count(n), 0);
@@ -307,8 +307,8 @@ Test(prepared, all_go_or_those_of_prepare_alone)
 Test(prepared, the_unnamed_one)
 {
 	struct prepared *n = session();
-	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1"));
-	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 2"));
+	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1"), 1);
+	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 2"), 1);
 
 	prepared_set_unnamed(n, table, pstatement_hold(a), 7);
 	cr_expect_eq(n->unnamed, a);

@@ -23,7 +23,7 @@ TestSuite(steps, .init = begin, .fini = end);
 
 static struct pstatement *statement(const char *text)
 {
-	struct pstatement *st = pstatement_intern(table, bytes_of(text));
+	struct pstatement *st = pstatement_intern(table, bytes_of(text), 1);
 
 	cr_assert_not_null(st);
 	cr_assert_eq(pstatement_name(table, st).len, PSTATEMENT_NAME);

@@ -6,6 +6,7 @@
 #define PGSEAL_CORE_PARAMS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "pgseal/base/bytes.h"
 
@@ -23,6 +24,10 @@ void params_table_free(struct params_table *t); /* every set has been released *
 
 struct params *params_hold(struct params *p);
 void params_release(struct params_table *t, struct params *p); /* NULL is fine */
+
+/* A number that differs where PostgreSQL would read the same text as another statement: by the encoding it is
+ * in, or what its literals mean. Never 0, the same in all workers. */
+uint64_t params_dialect(const struct params *p);
 
 size_t params_count(const struct params *p);
 const struct param *params_at(const struct params *p, size_t i);

@@ -15,11 +15,13 @@
 
 /* Text and declared types: a Parse but for its name. Immutable. */
 struct pstatement {
-	UT_hash_handle hh; /* in the worker's table, by body */
+	UT_hash_handle hh; /* in the worker's table, by dialect and body */
 	unsigned refs;
 	unsigned traits;                /* enum sql_trait of its text */
 	char name[PSTATEMENT_NAME + 1]; /* on all servers; "" until pstatement_name */
 	size_t len;
+	/* Literals and names are read when it is parsed: under which parameters. See params_dialect. */
+	uint64_t dialect;
 	uint8_t body[]; /* text, NUL, count, types; as it came */
 };
 
@@ -30,8 +32,9 @@ struct pstatement_table;
 struct pstatement_table *pstatement_table_create(const uint8_t *salt);
 void pstatement_table_free(struct pstatement_table *t); /* every statement has been released */
 
-/* Find or make; a new reference. NULL: out of memory. */
-struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body);
+/* Find or make; a new reference. dialect: 0 for one that is never shared. NULL: out of memory. */
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body,
+                                     uint64_t dialect);
 struct pstatement *pstatement_hold(struct pstatement *st);
 void pstatement_release(struct pstatement_table *t, struct pstatement *st); /* NULL is fine */
 /* Its name on servers, made of its contents: workers that know it each for themselves agree on it. */

@@ -22,6 +22,7 @@ enum sql_trait {
 	SQL_FORGETS = 1 << 7, /* may end what others of these stand for: CLOSE, DEALLOCATE, DISCARD,
 	                        * DROP, RESET ALL, UNLISTEN, pg_advisory_unlock() */
 	SQL_FORGETS_STATEMENTS = 1 << 8, /* DEALLOCATE ALL, DISCARD ALL */
+	SQL_SETS_LOCAL = 1 << 9, /* sets parameters up to the end of the transaction */
 };
 
 /* All traits of a text of any number of statements. backslashes: they are escapes in plain '...', as

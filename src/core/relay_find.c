@@ -1,0 +1,173 @@
+/* Where the statements are that clients mention: under which name on the server, if it has them. */
+#include <string.h>
+
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "statements_priv.h"
+
+static struct pstatement_table *table_of(const struct session *s)
+{
+	return s->worker->statements;
+}
+
+/* Is the step of the batch that is open? If it fails, so does all of the client's up to its Sync. */
+bool statements_in_batch(const struct server *srv, const struct step *step)
+{
+	return steps_in_batch(&srv->steps, step) || tracker_in_batch(&srv->tracker);
+}
+
+/* ---- where a statement is ---- */
+
+enum found statements_refuse(struct target *to, const char *name)
+{
+	to->name = bytes_of(name);
+	return FOUND_RENAMED;
+}
+
+/* Nobody gets at statements of ours by the names that they have on servers. */
+enum found statements_as_is(struct target *to, struct bytes name)
+{
+	struct bytes prefix = bytes_of(PSTATEMENT_PREFIX);
+
+	if (name.len < prefix.len || memcmp(name.at, prefix.at, prefix.len) != 0)
+		return FOUND_AS_IS;
+	to->name.len = name.len < PSTATEMENT_ALIAS_MAX ? name.len : PSTATEMENT_ALIAS_MAX;
+	to->name.at = memcpy(to->guarded, name.at, to->name.len);
+	to->guarded[0] = 'P';
+	return FOUND_RENAMED;
+}
+
+enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
+                                struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct step *step = steps_of_statement(&srv->steps, st);
+	const struct copy *k;
+
+	to->st = st;
+	to->shape = shape;
+	to->name = pstatement_name(table_of(a->s), st);
+	if (step != NULL)
+		return statements_in_batch(srv, step) ? FOUND_MISSING : FOUND_LATER;
+	if ((k = copies_use(&srv->copies, to->name)) == NULL || k->lost)
+		return FOUND_MISSING;
+	if (k->shape == shape || k->shape == 0 || shape == 0)
+		return FOUND_RENAMED;
+	/* Prepared now it still yields something else than what the client was told. */
+	return a->s->rechecked == st ? statements_refuse(to, REFUSAL_CHANGED) : FOUND_MISSING;
+}
+
+/* ---- under which parameters ---- */
+
+/* Since it began this transaction has changed them, and now something is under way that may do so again, or end
+ * it: nobody knows which are in force. */
+static bool in_flux(struct server *srv)
+{
+	bool under_way = !tracker_quiet(&srv->tracker) || srv->tracker.batch_open;
+
+	if (!under_way && srv->tracker.status == 'I')
+		srv->setting = false;
+	return under_way && srv->setting;
+}
+
+uint64_t statements_dialect(const struct about *a)
+{
+	struct server *srv = a->srv;
+
+	if (in_flux(srv)) /* it is nobody else's */
+		return statements_ticket(a->s->worker);
+	/* What it is being set to has been accepted before. */
+	return params_dialect(srv->chore == CHORE_SETUP ? a->s->wanted : srv->params);
+}
+
+/* It means what it means under the parameters of today, as it does to PostgreSQL when that has to parse
+ * it anew. What the server has is as good as before while they change. */
+static enum err keep_up(const struct about *a, struct alias *alias)
+{
+	struct pstatement_table *t = table_of(a->s);
+	struct bytes body = { alias->st->body, alias->st->len };
+	struct pstatement *st;
+
+	if (in_flux(a->srv) ? copies_use(&a->srv->copies, pstatement_name(t, alias->st)) != NULL
+	                    : alias->st->dialect == statements_dialect(a))
+		return ERR_OK;
+	if ((st = pstatement_intern(t, body, statements_dialect(a))) == NULL)
+		return ERR_NO_MEMORY;
+	pstatement_release(t, alias->st);
+	alias->st = st;
+	return ERR_OK;
+}
+
+bool statements_deallocates(const struct server *srv, struct bytes name)
+{
+	const char *at = (const char *)srv->deallocating.at;
+	const char *end = at + srv->deallocating.len;
+
+	for (; at < end; at += strlen(at) + 1)
+		if (bytes_equal(bytes_of(at), name))
+			return true;
+	return false;
+}
+
+enum found statements_find_named(const struct about *a, struct bytes name, struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct prepared *n = a->s->prepared;
+	const struct step *step = steps_of_alias(&srv->steps, name);
+	struct alias *alias;
+
+	/* A query may be on its way that drops it. */
+	srv->forgetting = srv->forgetting && !tracker_in_batch(&srv->tracker);
+	if (srv->forgetting || (srv->deallocating.len > 0 && !tracker_in_batch(&srv->tracker)))
+		return FOUND_LATER;
+	if (step != NULL) {
+		if (!statements_in_batch(srv, step))
+			return FOUND_LATER;
+		if (step->kind == STEP_CLOSE)
+			return statements_as_is(to, name);
+		to->st = step->alias->st;
+		to->name = pstatement_name(table_of(a->s), to->st);
+		return FOUND_RENAMED;
+	}
+	alias = n != NULL ? prepared_find(n, name) : NULL;
+	if (alias == NULL || alias->st == NULL || statements_deallocates(srv, name))
+		return statements_as_is(to, name);
+	if (keep_up(a, alias) != ERR_OK) {
+		statements_no_memory(a);
+		return FOUND_LATER;
+	}
+	return statements_find_copy(a, alias->st, alias->shape, to);
+}
+
+static enum found find_unnamed(const struct about *a, struct target *to)
+{
+	struct server *srv = a->srv;
+	const struct prepared *n = a->s->prepared;
+	const struct step *step = steps_of_unnamed(&srv->steps);
+
+	if (step != NULL && !statements_in_batch(srv, step))
+		return FOUND_LATER;
+	if (step != NULL) {
+		to->st = step->st;
+		return step->kind == STEP_CLOSE ? statements_refuse(to, REFUSAL_UNNAMED) : FOUND_AS_IS;
+	}
+	if (tracker_owes_query(&srv->tracker)) /* which drops it, unless it is skipped */
+		return FOUND_LATER;
+	if (n == NULL || n->unnamed_ticket == 0)
+		return statements_refuse(to, REFUSAL_UNNAMED);
+	to->st = n->unnamed;
+	if (n->unnamed_ticket == srv->unnamed_ticket)
+		return FOUND_AS_IS;
+	if (n->unnamed == NULL)
+		return statements_refuse(to, REFUSAL_UNNAMED);
+	if (a->s->rechecked == n->unnamed)
+		return statements_refuse(to, REFUSAL_CHANGED);
+	to->shape = n->unnamed_shape;
+	to->name = bytes_of("");
+	return FOUND_MISSING;
+}
+
+enum found statements_find(const struct about *a, struct target *to)
+{
+	return a->m.name.len == 0 ? find_unnamed(a, to) : statements_find_named(a, a->m.name, to);
+}
