@@ -99,8 +99,7 @@ static bool digest(const struct pstatement_table *t, const struct pstatement *st
 
 	ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
 	     EVP_DigestUpdate(ctx, t->salt, PSTATEMENT_SALT) == 1 &&
-	     EVP_DigestUpdate(ctx, key.at, key.len) == 1 &&
-	     EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	     EVP_DigestUpdate(ctx, key.at, key.len) == 1 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok;
 }

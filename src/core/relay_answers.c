@@ -315,14 +315,16 @@ static const struct refusal_row {
 /* The statement of ours that an error names, in whatever quotes lc_messages makes of it; empty: none. */
 static struct bytes named_in(struct bytes message)
 {
-	static const char prefix[] = PSTATEMENT_PREFIX, letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	static const char prefix[] = PSTATEMENT_PREFIX,
+			  letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	struct bytes name = { NULL, 0 };
 
 	if (message.at != NULL)
 		name.at = memmem(message.at, message.len, prefix, sizeof(prefix) - 1);
 	if (name.at == NULL)
 		return name;
-	for (name.len = sizeof(prefix) - 1; name.at + name.len < message.at + message.len; name.len++)
+	for (name.len = sizeof(prefix) - 1; name.at + name.len < message.at + message.len;
+	     name.len++)
 		if (name.at[name.len] == '\0' || strchr(letters, name.at[name.len]) == NULL)
 			break;
 	return name;

@@ -149,7 +149,8 @@ static enum found find_unnamed(const struct about *a, struct target *to)
 		return FOUND_LATER;
 	if (step != NULL) {
 		to->st = step->st;
-		return step->kind == STEP_CLOSE ? statements_refuse(to, REFUSAL_UNNAMED) : FOUND_AS_IS;
+		return step->kind == STEP_CLOSE ? statements_refuse(to, REFUSAL_UNNAMED)
+		                                : FOUND_AS_IS;
 	}
 	if (tracker_owes_query(&srv->tracker)) /* which drops it, unless it is skipped */
 		return FOUND_LATER;

@@ -7,7 +7,9 @@
 size_t portal_need(const struct frame *frame)
 {
 	char type = frame->row->type;
-	size_t need = type == 'B' || type == 'E' ? FRAME_HEADER + 1 : type == 'D' ? FRAME_HEADER + 2 : 0;
+	size_t need = type == 'B' || type == 'E' ? FRAME_HEADER + 1
+	              : type == 'D'              ? FRAME_HEADER + 2
+	                                         : 0;
 
 	return need < frame->size ? need : frame->size;
 }

@@ -277,7 +277,8 @@ static enum feed_next pass_in_doubt(const struct about *a)
 	}
 	if (a->m.name.len == 0 && n->unnamed_ticket != a->srv->unnamed_ticket)
 		statements_refuse(&to, REFUSAL_UNNAMED);
-	if (a->m.name.len > 0 && statements_as_is(&to, a->m.name) == FOUND_AS_IS && a->type != 'C') {
+	if (a->m.name.len > 0 && statements_as_is(&to, a->m.name) == FOUND_AS_IS &&
+	    a->type != 'C') {
 		alias = prepared_find(n, a->m.name);
 		if (a->type == 'P' || alias == NULL || alias->st == NULL ||
 		    copies_use(&a->srv->copies, pstatement_name(table_of(a->s), alias->st)) ==
