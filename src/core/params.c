@@ -342,10 +342,12 @@ static enum err put_name(struct buf *sql, const char *s)
 	return rc == ERR_OK ? put_text(sql, "\"") : rc;
 }
 
-static enum err put_set(struct buf *sql, const struct param *p, bool first)
+static enum err put_set(struct buf *sql, const struct param *p, const char *before)
 {
-	enum err rc = put_text(sql,
-	                       first ? "SELECT pg_catalog.set_config(" : ",pg_catalog.set_config(");
+	enum err rc = put_text(sql, before);
+
+	if (rc == ERR_OK)
+		rc = put_text(sql, "pg_catalog.set_config(");
 
 	if (rc == ERR_OK)
 		rc = params_literal(sql, p->name);
@@ -363,29 +365,82 @@ static enum err put_reset(struct buf *sql, const struct param *p, bool first)
 	return rc == ERR_OK ? put_name(sql, p->name) : rc;
 }
 
-enum err params_difference(const struct params *want, const struct params *have, struct buf *sql)
+static bool is_role(const struct param *p)
 {
-	const struct param *p, *other;
+	return strcasecmp(p->name, "role") == 0;
+}
+
+static bool differs(const struct param *p, const struct params *have)
+{
+	const struct param *other = params_find(have, p->name);
+
+	return (other == NULL || strcmp(other->value, p->value) != 0) && !params_read_only(p->name);
+}
+
+static bool only_have(const struct param *p, const struct params *want)
+{
+	return !p->reported && params_find(want, p->name) == NULL;
+}
+
+/* Does the role that is in force have to make way? Another may not be allowed to set what differs. */
+static bool role_in_way(const struct params *want, const struct params *have)
+{
+	size_t i;
+
+	if (params_find(have, "role") == NULL)
+		return false;
+	for (i = 0; i < want->count; i++)
+		if (differs(&want->rows[i], have))
+			return true;
+	for (i = 0; i < have->count; i++)
+		if (only_have(&have->rows[i], want))
+			return true;
+	return false;
+}
+
+static enum err put_resets(struct buf *sql, const struct params *want, const struct params *have)
+{
+	const struct param *p = params_find(have, "role");
 	size_t i, start = sql->len;
 	enum err rc = ERR_OK;
-	bool first = true;
+
+	if (role_in_way(want, have))
+		rc = put_reset(sql, p, true);
+	for (i = 0; rc == ERR_OK && i < have->count; i++) {
+		p = &have->rows[i];
+		if (only_have(p, want) && !is_role(p))
+			rc = put_reset(sql, p, sql->len == start);
+	}
+	return rc;
+}
+
+static enum err put_sets(struct buf *sql, size_t start, const struct params *want,
+                         const struct params *have)
+{
+	const char *before = sql->len > start ? ";SELECT " : "SELECT ";
+	const struct param *p, *role = NULL;
+	enum err rc = ERR_OK;
+	size_t i;
 
 	for (i = 0; rc == ERR_OK && i < want->count; i++) {
 		p = &want->rows[i];
-		other = params_find(have, p->name);
-		if ((other != NULL && strcmp(other->value, p->value) == 0) ||
-		    params_read_only(p->name))
+		if (is_role(p) && (differs(p, have) || role_in_way(want, have)))
+			role = p;
+		if (is_role(p) || !differs(p, have))
 			continue;
-		rc = put_set(sql, p, first);
-		first = false;
+		rc = put_set(sql, p, before);
+		before = ",";
 	}
-	for (i = 0; rc == ERR_OK && i < have->count; i++) {
-		p = &have->rows[i];
-		if (p->reported || params_find(want, p->name) != NULL)
-			continue;
-		rc = put_reset(sql, p, sql->len == start);
-	}
-	return rc;
+	return rc == ERR_OK && role != NULL ? put_set(sql, role, before) : rc;
+}
+
+/* What needs the rights of the session's own role comes while that is in force. */
+enum err params_difference(const struct params *want, const struct params *have, struct buf *sql)
+{
+	size_t start = sql->len;
+	enum err rc = put_resets(sql, want, have);
+
+	return rc == ERR_OK ? put_sets(sql, start, want, have) : rc;
 }
 
 /* ---- flat form ---- */

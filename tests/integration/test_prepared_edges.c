@@ -61,6 +61,7 @@ Test(prepared_edges, replay_that_fails_drops_the_statement_that_was_there)
 
 /* ---- parameters ---- */
 
+#define ROLE "SELECT current_user || ' ' || current_setting('session_replication_role')"
 #define LENGTH "SELECT coalesce(length(current_setting('app.claims', true)), 0)"
 
 /* One that is too long to be carried along keeps the server. */
@@ -71,6 +72,24 @@ Test(prepared_edges, long_value_is_nobody_elses)
 	for (int i = 0; i < 4; i++) {
 		cr_assert_str_eq(ask(&b, LENGTH).s, "0");
 		cr_assert_str_eq(ask(&a, LENGTH).s, "9000");
+	}
+	duo_finish();
+}
+
+/* What a role may not set is set before it, whoever's role it is. */
+Test(prepared_edges, role_is_set_last_and_reset_first)
+{
+	rig_admin_exec("GRANT bob TO alice");
+	rig_admin_exec("GRANT SET ON PARAMETER session_replication_role TO alice");
+	duo_start("e_role", 1, NULL);
+	run(&a, "SET session_replication_role = 'replica'");
+	run(&b, "SET ROLE bob");
+	run(&a, "SELECT 1");
+	run(&a, "SET ROLE bob");
+	run(&b, "SELECT 1"); /* the same role, another parameter */
+	for (int i = 0; i < 2; i++) {
+		cr_assert_str_eq(ask(&a, ROLE).s, "bob replica");
+		cr_assert_str_eq(ask(&b, ROLE).s, "bob origin");
 	}
 	duo_finish();
 }
