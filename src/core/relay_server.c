@@ -210,8 +210,6 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 		srv->fatal = true;
 	if (type == 'E' && body != NULL)
 		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
-	else if (type == 'Z')
-		count_ready(srv->session, srv);
 }
 
 static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
@@ -236,6 +234,8 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	if (rc == ERR_OK)
 		rc = statements_answer(srv, f, body, step, &ours);
+	if (rc == ERR_OK && type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE)
+		count_ready(srv->session, srv);
 	if (rc == ERR_OK && type == 'C')
 		rc = completed(srv, body, len);
 	else if (type == 'E')
