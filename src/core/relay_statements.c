@@ -200,8 +200,10 @@ static enum feed_next pass_new(const struct about *a, struct pstatement *st, str
 
 	insertion_make_way(&in, st, name);
 	insertion_make_room(&in);
+	pstatement_hold(st); /* without memory the step lets go of it at once */
 	insertion_client_parse(&in, name, a->body, &step);
 	insertion_describe(&in, st, name, false);
+	pstatement_release(table_of(a->s), st);
 	a->s->pool->stats.server_parse_count++;
 	return insertion_replace(&in, a);
 }
