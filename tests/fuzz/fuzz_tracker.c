@@ -26,6 +26,19 @@ static unsigned roll(struct model_dice *d, unsigned n)
 	return *dice->at++ % n;
 }
 
+static bool consistent(const struct tracker *t)
+{
+	int32_t owed = (int32_t)(t->sent - t->answered);
+
+	if (t->len > t->cap || owed < 0 || (tracker_idle(t) && t->len > 0))
+		return false;
+	if (tracker_quiet(t) && (owed != 0 || !tracker_in_batch(t) || tracker_owes_query(t)))
+		return false;
+	if (tracker_at_extended(t))
+		return owed > 0 && !tracker_at_query(t);
+	return !tracker_at_query(t) || (tracker_owes_query(t) && !tracker_in_batch(t));
+}
+
 /* In turns from the client and from the server; bit 7 chooses the status of ReadyForQuery. */
 static void no_rules(const uint8_t *data, size_t size)
 {
@@ -43,7 +56,7 @@ static void no_rules(const uint8_t *data, size_t size)
 			rc = tracker_from_server(&t, type, data[i] & 0x80 ? 'I' : 'T');
 		if (rc != ERR_OK && rc != ERR_WIRE_TYPE)
 			abort();
-		if (t.len > t.cap || (tracker_idle(&t) && t.len > 0))
+		if (!consistent(&t))
 			abort();
 		if (tracker_wants_barrier(&t))
 			tracker_barrier_passed(&t);

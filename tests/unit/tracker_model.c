@@ -24,20 +24,19 @@ static void note(struct model *m, char what, char type)
 	m->journal[m->written] = '\0';
 }
 
-static void fail(struct model *m, const char *why)
-{
-	if (m->failed == NULL)
-		m->failed = why;
-}
-
 /* --- queues --- */
 
-static void put(struct model *m, struct model_queue *q, char c)
+static void put(struct model *m, struct model_queue *q, char c, struct model_subject about)
 {
-	if (q->head + q->len < MODEL_QUEUE)
-		q->at[q->head + q->len++] = c;
-	else
+	unsigned at = q->head + q->len;
+
+	if (at == MODEL_QUEUE) {
 		m->dice->used_up = true;
+		return;
+	}
+	q->at[at] = c;
+	q->about[at] = about;
+	q->len++;
 }
 
 static char take(struct model_queue *q)
@@ -49,30 +48,35 @@ static char take(struct model_queue *q)
 	return c;
 }
 
-/* Does q hold anything but these? */
-static bool holds_other(const struct model_queue *q, const char *these)
-{
-	for (unsigned i = 0; i < q->len; i++) {
-		if (strchr(these, q->at[q->head + i]) == NULL)
-			return true;
-	}
-	return false;
-}
-
 /* --- backend --- */
+
+static void answer(struct model *m, char c)
+{
+	put(m, &m->out, c, m->about);
+}
 
 static void say(struct model *m, const char *types)
 {
 	for (; *types != '\0'; types++)
-		put(m, &m->out, *types);
+		answer(m, *types);
+}
+
+/* Nobody will hear of what has been sent up to the next Sync. */
+static void skip(struct model *m)
+{
+	struct model_queue *q = &m->in;
+
+	m->skipping = true;
+	for (unsigned i = 0; i < q->len && q->at[q->head + i] != 'S'; i++)
+		q->about[q->head + i].kind = ABOUT_NOTHING;
 }
 
 static void ready(struct model *m)
 {
 	m->batch = false;
 	m->statements = 0;
-	put(m, &m->out, 'Z');
-	put(m, &m->out, m->transaction);
+	answer(m, 'Z');
+	answer(m, m->transaction);
 }
 
 static void error(struct model *m)
@@ -83,7 +87,7 @@ static void error(struct model *m)
 	m->copying = false;
 	m->batch = false;
 	if (m->extended)
-		m->skipping = true;
+		skip(m);
 	else
 		ready(m);
 }
@@ -266,7 +270,7 @@ static void read_at_top(struct model *m, char type)
 		end_of_transaction(m);
 		break;
 	case BARRIER:
-		put(m, &m->out, BARRIER);
+		answer(m, BARRIER);
 		say(m, "TDC");
 		ready(m);
 		break;
@@ -286,6 +290,8 @@ static void backend_step(struct model *m)
 
 	if (m->in.len == 0 || m->dead)
 		return;
+	if (!m->copying) /* else it is still about the COPY */
+		m->about = m->in.about[m->in.head];
 	type = take(&m->in);
 	note(m, '(', type);
 	if (m->copying)
@@ -293,19 +299,35 @@ static void backend_step(struct model *m)
 	else
 		read_at_top(m, type);
 	if (one_in(m, 20))
-		say(m, "A");
+		put(m, &m->out, 'A', (struct model_subject){ ABOUT_NOTHING, 0 });
 }
 
 /* --- the two sides of the tracker --- */
 
+static struct model_subject subject_of(const struct model *m, char type)
+{
+	struct model_subject about = { ABOUT_NOTHING, m->tracker.sent };
+
+	if (strchr("PBDEC", type) != NULL)
+		about.kind = ABOUT_EXTENDED;
+	else if (type == 'Q' || type == END_TRANSACTION)
+		about.kind = ABOUT_QUERY;
+	else if (type == 'S' || type == 'F')
+		about.kind = ABOUT_SYNC;
+	if (m->skipping && type != 'S' && memchr(&m->in.at[m->in.head], 'S', m->in.len) == NULL)
+		about.kind = ABOUT_NOTHING;
+	return about;
+}
+
 static void client_sends(struct model *m, char type)
 {
+	struct model_subject about = subject_of(m, type);
 	enum tracker_client what;
 
 	if (tracker_from_client(&m->tracker, type == END_TRANSACTION ? 'Q' : type, &what) != ERR_OK)
-		fail(m, "a message of the client's was refused");
+		model_fail(m, "a message of the client's was refused");
 	else if (what == TRACK_FORWARD)
-		put(m, &m->in, type);
+		put(m, &m->in, type, about);
 	note(m, what == TRACK_FORWARD ? '>' : '~', type);
 }
 
@@ -325,6 +347,7 @@ static void client_step(struct model *m)
 /* False: that was the beginning of the answer to the barrier. */
 static bool tracker_sees(struct model *m)
 {
+	struct model_subject about = m->out.about[m->out.head];
 	char type, status = 0;
 
 	if (m->out.len == 0)
@@ -335,50 +358,13 @@ static bool tracker_sees(struct model *m)
 		return false;
 	if (type == 'Z')
 		status = take(&m->out);
+	model_check_answer(m, type, about);
 	if (tracker_from_server(&m->tracker, type, status) != ERR_OK)
-		fail(m, "a true answer was refused");
+		model_fail(m, "a true answer was refused");
 	return true;
 }
 
-/* --- rules --- */
-
-/* Whatever the tracker calls idle must be safe to lend: this is what it is all about. */
-static void check_idle(struct model *m)
-{
-	m->times_idle++;
-	if (m->dead || m->copying || m->skipping || m->batch || m->transaction != 'I')
-		fail(m, "idle, but the backend is not at rest");
-	if (holds_other(&m->out, "ANS"))
-		fail(m, "idle, but answers are on their way");
-	if (holds_other(&m->in, "dcfH"))
-		fail(m, "idle, but messages are unread");
-}
-
-static void check_quiet(struct model *m)
-{
-	if (m->dead || m->copying)
-		fail(m, "quiet, but the backend is not");
-	if (holds_other(&m->out, "ANS"))
-		fail(m, "quiet, but answers are on their way");
-	if (m->tracker.skipping ? !holds_other(&m->in, "PBDECQFHdcfr")
-	                        : !holds_other(&m->in, "dcfH"))
-		return;
-	fail(m, "quiet, but messages are unread");
-}
-
-static void check(struct model *m)
-{
-	const struct tracker *t = &m->tracker;
-
-	if (tracker_idle(t))
-		check_idle(m);
-	if (tracker_quiet(t) && !t->doubtful && !t->lost)
-		check_quiet(m);
-	if (tracker_idle(t) && tracker_wants_barrier(t))
-		fail(m, "idle and in doubt");
-	if (t->len > t->cap)
-		fail(m, "ring overrun");
-}
+/* --- episodes --- */
 
 /* The pool asks; the client waits meanwhile. */
 static void barrier(struct model *m)
@@ -386,8 +372,8 @@ static void barrier(struct model *m)
 	bool waiting = true;
 
 	m->barriers++;
-	put(m, &m->in, 'S');
-	put(m, &m->in, BARRIER);
+	put(m, &m->in, 'S', (struct model_subject){ ABOUT_SYNC, 0 });
+	put(m, &m->in, BARRIER, (struct model_subject){ ABOUT_NOTHING, 0 });
 	while (waiting && (m->in.len > 0 || m->out.len > 0) && !m->dead) {
 		backend_step(m);
 		while (waiting && m->out.len > 0)
@@ -396,11 +382,11 @@ static void barrier(struct model *m)
 	if (m->dead || m->dice->used_up)
 		return;
 	if (waiting)
-		fail(m, "the barrier is never answered");
+		model_fail(m, "the barrier is never answered");
 	while (m->out.len > 0)
 		(void)tracker_sees(m);
 	if (m->tracker.len > 0)
-		fail(m, "something is owed behind the barrier");
+		model_fail(m, "something is owed behind the barrier");
 	else
 		tracker_barrier_passed(&m->tracker);
 }
@@ -415,7 +401,7 @@ static void drain(struct model *m)
 			backend_step(m);
 		while (m->out.len > 0)
 			(void)tracker_sees(m);
-		check(m);
+		model_check(m);
 		if (tracker_idle(t) || t->lost || m->dice->used_up)
 			return;
 		if (t->copy_in)
@@ -428,13 +414,14 @@ static void drain(struct model *m)
 			client_sends(m, END_TRANSACTION);
 	}
 	if (!m->dead)
-		fail(m, "never idle again");
+		model_fail(m, "never idle again");
 }
 
 bool model_run(struct model *m, struct model_dice *dice, unsigned steps)
 {
 	*m = (struct model){ .dice = dice, .transaction = 'I' };
 	tracker_init(&m->tracker);
+	m->tracker.sent = m->tracker.answered = UINT32_MAX - 3; /* they wrap */
 	for (unsigned i = 0; i < steps && m->failed == NULL && !m->dead && !dice->used_up; i++) {
 		switch (roll(m, 3)) {
 		case 0:
@@ -448,7 +435,7 @@ bool model_run(struct model *m, struct model_dice *dice, unsigned steps)
 		}
 		if (tracker_wants_barrier(&m->tracker) && one_in(m, 2))
 			barrier(m);
-		check(m);
+		model_check(m);
 	}
 	if (!dice->used_up && m->failed == NULL)
 		drain(m);
