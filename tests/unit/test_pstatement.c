@@ -280,6 +280,8 @@ Test(pstatement, other_shapes)
 		{ "none", TEXT("\0\0"), TEXT(ONE COLUMN("a", INT4)) },
 		{ "order", TEXT(TWO COLUMN("a", INT4) COLUMN("b", INT4)),
 		  TEXT(TWO COLUMN("b", INT4) COLUMN("a", INT4)) },
+		{ "where a name ends", TEXT(TWO COLUMN("a", "bcdefghijk") COLUMN("lm", INT4)),
+		  TEXT(TWO COLUMN("ab", "cdefghijkl") COLUMN("m", INT4)) },
 		{ "order of types", TEXT(TWO COLUMN("a", INT4) COLUMN("b", INT8)),
 		  TEXT(TWO COLUMN("a", INT8) COLUMN("b", INT4)) },
 	};
