@@ -39,8 +39,8 @@ struct bench {
 	struct options opt;
 	const struct load *load;
 	struct conn *conns;
-	struct buf request, long_request, chunk;
-	struct flow flow;
+	struct buf opening, request, long_request, chunk;
+	struct flow flow, opening_flow; /* they tell which of the two was answered */
 	unsigned opened, ready;
 	bool measuring, closing;
 	uint64_t transactions, broken;
@@ -143,9 +143,12 @@ static void wake(struct bench *b, uint64_t now)
 static void client_ready(struct conn *c)
 {
 	struct bench *b = bench_of(c);
-	/* nothing but a greeting is asked for without a flow */
-	bool greeted = c->flow == NULL;
+	bool greeted = c->flow == NULL || c->flow == &b->opening_flow;
 
+	if (c->flow == NULL && b->opening.len > 0) {
+		conn_send(c, (struct bytes){ b->opening.at, b->opening.len }, 1, &b->opening_flow);
+		return;
+	}
 	if (!greeted)
 		client_done(c);
 	if (greeted && b->ready < b->opt.clients) {
@@ -330,6 +333,8 @@ static void prepare(struct bench *b)
 	const struct load *l = b->load;
 
 	l->compose(&b->request);
+	if (l->compose_opening != NULL)
+		l->compose_opening(&b->opening);
 	if (l->compose_long != NULL)
 		l->compose_long(&b->long_request);
 	if (l->compose_chunk != NULL)
@@ -363,6 +368,7 @@ int main(int argc, char **argv)
 	bench_run(&b);
 	free(b.conns);
 	free(b.took.at);
+	buf_free(&b.opening);
 	buf_free(&b.request);
 	buf_free(&b.long_request);
 	buf_free(&b.chunk);

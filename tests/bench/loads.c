@@ -30,17 +30,21 @@ static void compose_simple(struct buf *to)
 	compose_query(to, "select 1");
 }
 
-/* Parse, Bind, Describe, Execute of the unnamed statement. */
-static void write_execution(struct writer *w)
+static void write_parse(struct writer *w, const char *name)
 {
 	writer_begin(w, 'P');
-	writer_str(w, "");
+	writer_str(w, name);
 	writer_str(w, "select 1");
 	writer_u16(w, 0);
 	writer_end(w);
+}
+
+/* Bind, Describe, Execute. */
+static void write_use(struct writer *w, const char *name)
+{
 	writer_begin(w, 'B');
 	writer_str(w, "");
-	writer_str(w, "");
+	writer_str(w, name);
 	writer_u16(w, 0);
 	writer_u16(w, 0);
 	writer_u16(w, 0);
@@ -55,6 +59,12 @@ static void write_execution(struct writer *w)
 	writer_end(w);
 }
 
+static void write_execution(struct writer *w)
+{
+	write_parse(w, "");
+	write_use(w, "");
+}
+
 static void write_sync(struct writer *w)
 {
 	writer_begin(w, 'S');
@@ -66,6 +76,26 @@ static void compose_extended(struct buf *to)
 	struct writer w = writer_to(to);
 
 	write_execution(&w);
+	write_sync(&w);
+	finish(&w);
+}
+
+#define PREPARED "one"
+
+static void compose_prepare(struct buf *to)
+{
+	struct writer w = writer_to(to);
+
+	write_parse(&w, PREPARED);
+	write_sync(&w);
+	finish(&w);
+}
+
+static void compose_prepared(struct buf *to)
+{
+	struct writer w = writer_to(to);
+
+	write_use(&w, PREPARED);
 	write_sync(&w);
 	finish(&w);
 }
@@ -131,6 +161,11 @@ static void compose_chunk(struct buf *to)
 static const struct load loads[] = {
 	{ .name = "simple", .compose = compose_simple, .answers = 1, .transactions = 1 },
 	{ .name = "extended", .compose = compose_extended, .answers = 1, .transactions = 1 },
+	{ .name = "prepared",
+	  .compose = compose_prepared,
+	  .answers = 1,
+	  .transactions = 1,
+	  .compose_opening = compose_prepare },
 	{ .name = "pipelined", .compose = compose_pipelined, .answers = 1, .transactions = BATCH },
 	{ .name = "synced", .compose = compose_synced, .answers = BATCH, .transactions = BATCH },
 	{ .name = "rows", .compose = compose_rows, .answers = 1, .transactions = 1 },

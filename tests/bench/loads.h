@@ -16,6 +16,7 @@ struct load {
 	unsigned answers;      /* ReadyForQuery for one request */
 	unsigned transactions; /* that one request counts for */
 	enum habit habit;
+	void (*compose_opening)(struct buf *to); /* once for each connection, behind its login; one answer */
 	void (*compose_long)(struct buf *to); /* every second client does this instead, uncounted */
 	void (*compose_chunk)(struct buf *to); /* COPY data to send when asked for */
 	unsigned chunks;
