@@ -155,7 +155,7 @@ static const char *const login_failure_words[] = {
 #undef X
 };
 static const char *const close_words[] = {
-#define X(name, severity, sqlstate, message, words) #name,
+#define X(name) #name,
 	CLOSE_REASON_TABLE(X)
 #undef X
 };

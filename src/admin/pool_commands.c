@@ -6,7 +6,6 @@
 #include "pgseal/base/log.h"
 #include "pgseal/wire/message.h"
 
-#define SQLSTATE_NOT_IN_STATE "55000" /* object_not_in_prerequisite_state */
 
 bool pool_order_concerns(const struct request *rq, const struct pool *p)
 {

@@ -87,7 +87,7 @@ static enum err authorise_replication(struct visitor *v, const struct startup *s
 	if (st->mode == REPLICATION_NONE || id->replication)
 		return ERR_OK;
 	snprintf(why, sizeof(why), "identity %s has no replication=yes in [identities]", id->label);
-	visitor_refuse(v, REFUSAL_REPLICATION, SQLSTATE_INVALID_AUTHORIZATION,
+	visitor_refuse(v, REFUSAL_REPLICATION, SQLSTATE_INSUFFICIENT_PRIVILEGE,
 	               "permission denied to start WAL sender", why);
 	return ERR_DENIED;
 }

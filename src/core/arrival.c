@@ -60,13 +60,13 @@ static void enter_pool(struct session *s, struct database *db)
 	}
 }
 
-/* In PgBouncer's words, and with its SQLSTATE. */
+/* In PgBouncer's words, with PostgreSQL's SQLSTATE for a database that takes no connections. */
 static void refuse_disabled(struct session *s)
 {
 	char message[160];
 
 	snprintf(message, sizeof(message), "database \"%s\" is disabled", s->startup->database);
-	session_close_words(s, CLOSE_DISABLED, SQLSTATE_PROTOCOL_VIOLATION, message, NULL);
+	session_close_words(s, CLOSE_DISABLED, SQLSTATE_NOT_IN_STATE, message, NULL);
 }
 
 static void session_arrive(struct letter *letter, void *owner)

@@ -226,8 +226,7 @@ static void give_up(struct pool *p, struct session *s)
 	const struct login_failure *f = &p->failure;
 
 	if (p->paused)
-		session_close_words(s, CLOSE_WAIT, SQLSTATE_CANNOT_CONNECT_NOW, "pool is paused",
-		                    NULL);
+		session_close(s, CLOSE_PAUSED, NULL);
 	else if (p->retry_pause > 0)
 		session_close_words(
 			s, CLOSE_SERVER_LOGIN,

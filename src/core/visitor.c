@@ -113,10 +113,24 @@ void visitor_count(struct visitor *v, enum refusal cause, const char *why)
 	count(v, cause, NULL, why);
 }
 
+/* What the client, or who looks after it, can do. Nothing here depends on what exists. */
+#define RAISE(setting) "Close connections that are not needed, or raise " setting " of the pooler."
+static const char *const remedies[REFUSALS] = {
+	[REFUSAL_NO_TLS] = "Set sslmode=verify-full, sslcert and sslkey in the connection string.",
+	[REFUSAL_IDENTITY] = "The log of the pooler tells why.",
+	[REFUSAL_RIGHT] = "The log of the pooler tells why.",
+	[REFUSAL_REPLICATION] = "The certificate needs replication=yes in [identities] of the pooler.",
+	[REFUSAL_CLIENTS] = RAISE("max_client_conn"),
+	[REFUSAL_DATABASE_CLIENTS] = RAISE("max_db_client_connections"),
+	[REFUSAL_ROLE_CLIENTS] = RAISE("max_user_client_connections"),
+	[REFUSAL_IDENTITY_CLIENTS] = RAISE("max_clients of its rule in [identities]"),
+	[REFUSAL_REPLICATION_CLIENTS] = RAISE("max_replication_connections"),
+};
+
 void visitor_refuse(struct visitor *v, enum refusal cause, const char *sqlstate,
                     const char *message, const char *detail)
 {
-	visitor_refuse_hint(v, cause, sqlstate, message, NULL, detail);
+	visitor_refuse_hint(v, cause, sqlstate, message, remedies[cause], detail);
 }
 
 void visitor_refuse_hint(struct visitor *v, enum refusal cause, const char *sqlstate,

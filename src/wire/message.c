@@ -1,7 +1,7 @@
 #include "pgseal/wire/message.h"
 #include "pgseal/wire/reader.h"
 
-#define RAISED_BY "pgseal" /* field R: PostgreSQL names the routine there */
+#define RAISED_BY "pgseal" /* field F: PostgreSQL names its source file there */
 
 /* --- errors and notices --- */
 
@@ -22,7 +22,8 @@ void message_write_error(struct writer *w, char type, const struct message_error
 	write_field(w, 'M', e->message);
 	write_field(w, 'D', e->detail);
 	write_field(w, 'H', e->hint);
-	write_field(w, 'R', e->routine != NULL ? e->routine : RAISED_BY);
+	write_field(w, 'F', RAISED_BY);
+	write_field(w, 'R', e->routine);
 	writer_u8(w, 0);
 	writer_end(w);
 }

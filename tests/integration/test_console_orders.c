@@ -221,7 +221,7 @@ Test(orders, a_reload_leaves_databases_disabled)
 	expect_tag(operator, "RELOAD", "RELOAD");
 	guest_try(rig, "alice", "alice", "app", &answer);
 	cr_assert_str_eq(answer.severity, "FATAL");
-	cr_assert_str_eq(answer.sqlstate, "08P01");
+	cr_assert_str_eq(answer.sqlstate, "55000");
 	expect_tag(operator, "ENABLE app", "ENABLE");
 	late = rig_connect(rig, "dbname=app");
 	PQfinish(late);

@@ -22,7 +22,7 @@ static void assert_denied(const struct guest_answer *answer, const char *user, c
 	cr_assert_str_eq(answer->severity, "FATAL", "%s", what);
 	cr_assert_str_eq(answer->sqlstate, "28000", "%s", what);
 	cr_assert_str_eq(answer->message, message, "%s: %s", what, answer->message);
-	cr_assert_str_eq(answer->fields, "SVCMR", "%s: fields %s", what, answer->fields);
+	cr_assert_str_eq(answer->fields, "SVCMHF", "%s: fields %s", what, answer->fields);
 }
 
 /* ---- without rules: the only CN is the role ---- */

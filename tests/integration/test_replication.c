@@ -151,7 +151,7 @@ Test(replication, must_be_granted_to_the_identity)
 	wal_expect_refused(rig, "bob", "replication=database",
 	                   "permission denied to start WAL sender");
 	wal_expect_refused(rig, "bob", "replication=true", "permission denied to start WAL sender");
-	cr_assert(rig_wait_log(rig, "sqlstate=28000 .*identity plain has no replication=yes",
+	cr_assert(rig_wait_log(rig, "sqlstate=42501 .*identity plain has no replication=yes",
 	                       RIG_PATIENCE_MS));
 	conn = rig_connect_as(rig, "bob", "replication=false");
 	cr_assert_str_eq(rig_query(conn, "SELECT 1").s, "1");

@@ -379,7 +379,7 @@ Test(startup, replication_is_refused_unless_it_says_no)
 
 		guest_startup(&g, GUEST_V3_0, params);
 		guest_answer(&g, &answer);
-		cr_assert_str_eq(answer.sqlstate, "28000", "replication=%s", yes[i]);
+		cr_assert_str_eq(answer.sqlstate, "42501", "replication=%s", yes[i]);
 		guest_leave(&g);
 	}
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)

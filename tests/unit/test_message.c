@@ -34,7 +34,7 @@ Test(message, error_with_all_fields)
 	                                             .hint = "h" });
 	expect_written(&b, &w,
 	               LIT("E\0\0\0\x2b"
-	                   "SFATAL\0VFATAL\0C57P01\0Mm\0Dd\0Hh\0Rpgseal\0\0"));
+	                   "SFATAL\0VFATAL\0C57P01\0Mm\0Dd\0Hh\0Fpgseal\0\0"));
 }
 
 Test(message, missing_fields_are_left_out)
@@ -46,7 +46,7 @@ Test(message, missing_fields_are_left_out)
 	                    &(struct message_error){ .severity = "NOTICE", .message = "" });
 	expect_written(&b, &w,
 	               LIT("N\0\0\0\x1f"
-	                   "SNOTICE\0VNOTICE\0M\0Rpgseal\0\0"));
+	                   "SNOTICE\0VNOTICE\0M\0Fpgseal\0\0"));
 }
 
 struct error_case {

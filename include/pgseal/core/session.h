@@ -33,29 +33,30 @@ enum session_state {
 	SESSION_STATES
 };
 
-/* name, severity told to the client (NULL: nothing is told), SQLSTATE, message, words for the log */
+/* Why a session ends; session_end.c has the words for each. */
 #define CLOSE_REASON_TABLE(X) \
-	X(CLOSE_QUIT, NULL, NULL, NULL, "client closed the connection") \
-	X(CLOSE_LOST, NULL, NULL, NULL, "client connection lost") \
-	X(CLOSE_PROTOCOL, "FATAL", "08P01", "protocol violation", "protocol violation by the client") \
-	X(CLOSE_SERVER_LOST, "FATAL", "08006", "server closed the connection unexpectedly", "server lost") \
-	X(CLOSE_SERVER_FATAL, NULL, NULL, NULL, "server ended the session") \
-	X(CLOSE_SERVER_NONSENSE, "FATAL", "08006", "server sent a message that makes no sense here", "server nonsense") \
-	X(CLOSE_SERVER_LOGIN, "FATAL", "08006", "could not connect to the server", "server login failed") \
-	X(CLOSE_WAIT, "FATAL", "53300", "query_wait_timeout", "query_wait_timeout") \
-	X(CLOSE_QUERY_TIMEOUT, "FATAL", "57014", "query_timeout", "query_timeout") \
-	X(CLOSE_TRANSACTION, "FATAL", "25P04", "terminating connection due to transaction timeout", "transaction_timeout") \
-	X(CLOSE_IDLE_TRANSACTION, "FATAL", "25P03", "terminating connection due to idle-in-transaction timeout", "idle_transaction_timeout") \
-	X(CLOSE_IDLE, "FATAL", "57P05", "terminating connection due to idle-session timeout", "client_idle_timeout") \
-	X(CLOSE_SETUP, "FATAL", "22023", "session parameters were refused by the server", "session parameters refused") \
-	X(CLOSE_DISABLED, "FATAL", "08P01", "database is disabled", "database is disabled") \
-	X(CLOSE_KILLED, "FATAL", "57P01", "terminating connection due to administrator command", "killed from the console") \
-	X(CLOSE_SHUTDOWN, "FATAL", "57P01", "terminating connection due to administrator command", "shutdown") \
-	X(CLOSE_PINNED, "FATAL", "53400", "too many server connections are kept by sessions", "max_pinned_servers") \
-	X(CLOSE_REPLACED, "FATAL", "57P01", "terminating connection because its server connection is replaced", "server_fast_close") \
-	X(CLOSE_NO_MEMORY, "FATAL", "53200", "out of memory", "out of memory")
+	X(CLOSE_QUIT)             /* it said goodbye */ \
+	X(CLOSE_LOST)             /* the connection broke */ \
+	X(CLOSE_PROTOCOL) \
+	X(CLOSE_SERVER_LOST) \
+	X(CLOSE_SERVER_FATAL)     /* after its FATAL went through */ \
+	X(CLOSE_SERVER_NONSENSE) \
+	X(CLOSE_SERVER_LOGIN) \
+	X(CLOSE_WAIT)             /* query_wait_timeout */ \
+	X(CLOSE_PAUSED)           /* the same in a paused pool */ \
+	X(CLOSE_QUERY_TIMEOUT) \
+	X(CLOSE_TRANSACTION)      /* transaction_timeout */ \
+	X(CLOSE_IDLE_TRANSACTION) /* idle_transaction_timeout */ \
+	X(CLOSE_IDLE)             /* client_idle_timeout */ \
+	X(CLOSE_SETUP)            /* the server refused its parameters */ \
+	X(CLOSE_DISABLED) \
+	X(CLOSE_KILLED)           /* from the console */ \
+	X(CLOSE_SHUTDOWN) \
+	X(CLOSE_PINNED)           /* max_pinned_servers */ \
+	X(CLOSE_REPLACED)         /* server_fast_close */ \
+	X(CLOSE_NO_MEMORY)
 enum close_reason {
-#define X(name, severity, sqlstate, message, words) name,
+#define X(number) number,
 	CLOSE_REASON_TABLE(X)
 #undef X
 	CLOSE_REASONS
@@ -137,7 +138,7 @@ void session_free(struct session *s);
 void session_greet(struct session *s);
 /* Tell why (detail may be NULL), give back or clean up what it holds, free at the end of the turn. */
 void session_close(struct session *s, enum close_reason reason, const char *detail);
-/* The same with a server's own words. */
+/* The same with other words than the reason's: a server's own, say. */
 void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
                          const char *message, const char *detail);
 /* End what it asks with an ERROR instead of a server's answer; the session goes on. Only while it

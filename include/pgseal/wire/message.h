@@ -22,6 +22,7 @@
 #define SQLSTATE_OUT_OF_MEMORY "53200"
 #define SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED "53400"
 #define SQLSTATE_FEATURE_NOT_SUPPORTED "0A000"
+#define SQLSTATE_NOT_IN_STATE "55000" /* object_not_in_prerequisite_state */
 #define SQLSTATE_SYNTAX_ERROR "42601"
 #define SQLSTATE_INVALID_PARAMETER_VALUE "22023"
 #define SQLSTATE_UNDEFINED_OBJECT "42704"
@@ -39,7 +40,7 @@ struct message_error {
 	const char *hint;
 	const char *routine; /* where PostgreSQL would raise it, if drivers look at that */
 };
-/* type 'E' or 'N'. Fields S, V, C, M, D, H, and R: without a routine "pgseal", to tell who raised it. */
+/* type 'E' or 'N'. Fields S, V, C, M, D, H, R, and F: "pgseal", to tell who raised it. */
 void message_write_error(struct writer *w, char type, const struct message_error *e);
 
 /* The same taken apart; each span is empty when the field is missing. Borrowed. */
