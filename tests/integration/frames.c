@@ -34,7 +34,7 @@ void script_text(struct script *s, char type, const char *text)
 
 void script_parse(struct script *s, const char *name, const char *sql)
 {
-	char body[4096];
+	char body[sizeof(s->at)];
 	int n = snprintf(body, sizeof(body) - 2, "%s%c%s", name, '\0', sql);
 
 	cr_assert(n > 0 && (size_t)n < sizeof(body) - 3);

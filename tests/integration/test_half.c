@@ -86,6 +86,26 @@ Test(half, query_is_never_executed)
 	for_each_cut("h_query", tell_query);
 }
 
+/* More than pgseal keeps back: what it passes on bit by bit must not be executed either. */
+static const char *long_insert(void)
+{
+	static char text[68000];
+	int n = snprintf(text, sizeof(text), "INSERT INTO t VALUES (1, 'half') --");
+
+	memset(text + n, 'Z', sizeof(text) - (size_t)n - 1);
+	return text;
+}
+
+static void tell_long_query(void)
+{
+	script_query(&say, long_insert());
+}
+
+Test(half, long_query_is_never_executed)
+{
+	for_each_cut("h_long", tell_long_query);
+}
+
 static void tell_query_behind_another(void)
 {
 	script_query(&say, "SELECT 1");
@@ -94,6 +114,7 @@ static void tell_query_behind_another(void)
 
 Test(half, query_behind_a_whole_one_is_never_executed)
 {
+	text_alone = true; /* once the whole one is answered */
 	for_each_cut("h_second", tell_query_behind_another);
 }
 
@@ -118,6 +139,16 @@ Test(half, parse_is_never_executed)
 {
 	text_alone = true;
 	for_each_cut("h_parse", tell_parse);
+}
+
+static void tell_long_parse(void)
+{
+	script_parse(&say, "", long_insert());
+}
+
+Test(half, long_parse_is_never_executed)
+{
+	for_each_cut("h_long_parse", tell_long_parse);
 }
 
 static void tell_bind(void)

@@ -380,7 +380,7 @@ Test(relay, what_an_idle_server_says_reaches_nobody)
 {
 	PGconn *a, *b, *admin;
 
-	start("r_listen", NULL);
+	start("r_listen", "pin = off\n");
 	a = join("r_listen");
 	b = join("r_listen");
 	admin = rig_admin_connect("r_listen");
