@@ -180,6 +180,22 @@ static void client_keep(struct session *s, const uint8_t *at, size_t len, size_t
 	s->input = rest;
 }
 
+#define SHORT_BYTES 2048u
+#define SHORT_ROOM_BYTES 256u
+
+/* What is kept has no room in front; something short is given some, so that it goes out in one record even if
+ * its names grow. The thread's own buffer may be in use: this happens amid the answers of the server that
+ * came free. */
+static size_t feed_kept(struct session *s, const struct buf *kept)
+{
+	uint8_t roomy[SHORT_ROOM_BYTES + SHORT_BYTES];
+
+	if (kept->len > SHORT_BYTES)
+		return client_feed(s, kept->at, kept->len, 0);
+	memcpy(roomy + SHORT_ROOM_BYTES, kept->at, kept->len);
+	return client_feed(s, roomy + SHORT_ROOM_BYTES, kept->len, SHORT_ROOM_BYTES);
+}
+
 void relay_resume(struct session *s)
 {
 	struct buf input = s->input;
@@ -188,7 +204,7 @@ void relay_resume(struct session *s)
 	if (input.len == 0 || input.len < s->needed || relay_client_blocked(s))
 		return;
 	memset(&s->input, 0, sizeof(s->input));
-	used = client_feed(s, input.at, input.len, 0);
+	used = feed_kept(s, &input);
 	client_keep(s, input.at, input.len, used);
 	buf_free(&input);
 	if (s->state != SESSION_CLOSING)
