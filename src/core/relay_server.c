@@ -215,6 +215,7 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
 {
 	struct step *step = statements_step(srv, f);
+	uint32_t answered = srv->tracker.answered;
 	size_t len = f->size - FRAME_HEADER;
 	char type = f->row->type;
 	bool ours = false;
@@ -232,6 +233,7 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
 		statements_at_query(srv, srv->chore == CHORE_NONE);
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
+	portal_answered(srv, type, answered);
 	if (rc == ERR_OK)
 		rc = statements_answer(srv, f, body, step, &ours);
 	if (rc == ERR_OK && type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE)

@@ -369,16 +369,19 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 	};
 	const struct tracker *t = &s->server->tracker;
 	struct bytes have = { f->at + f->pos, f->len - f->pos };
-	bool unnamed = portal_is_unnamed(a.type, have);
+	bool unnamed = portal_is_unnamed(a.type, have), heeded = !t->skipping && !t->copy_in;
+	enum portal portal = portal_find(s->server, a.type, unnamed);
 	enum pstatement_next found;
 	enum feed_next next;
 
 	s->held = false;
 	found = a.type != 'Q' ? pstatement_find(have, a.size, &a.m) : PSTATEMENT_NAMED;
-	if (portal_is_missing(s->server, a.type, unnamed) && !t->skipping && !t->copy_in)
+	if (portal == PORTAL_LATER && heeded)
+		return statements_hold(&a);
+	if (portal == PORTAL_MISSING && heeded)
 		return portal_refuse(&a);
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
-	if (s->mode != POOL_TRANSACTION || t->skipping || t->copy_in || found == PSTATEMENT_NONE)
+	if (s->mode != POOL_TRANSACTION || !heeded || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);
 	else if (found == PSTATEMENT_MORE)
 		next = pass_endless_name(s);
@@ -386,7 +389,8 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		next = pass(&a);
 	if (next != FEED_ON)
 		return next;
-	portal_note(a.srv, a.type, unnamed);
+	if (heeded)
+		portal_note(a.srv, a.type, unnamed);
 	count(s, a.type);
 	return FEED_ON;
 }

@@ -98,9 +98,13 @@ void text_noticed(const struct about *a, struct bytes text, unsigned traits);
 /* So much of the message must be at hand to tell whether it is about it. */
 size_t portal_need(const struct frame *frame);
 bool portal_is_unnamed(char type, struct bytes have);
-/* Nobody may get to use what may be there. */
-bool portal_is_missing(const struct server *srv, char type, bool unnamed);
-/* Such a message goes on to the server. */
+enum portal {
+	PORTAL_THERE,
+	PORTAL_MISSING, /* nobody may get to use what may be there */
+	PORTAL_LATER,   /* shows when what is under way has been answered */
+};
+enum portal portal_find(const struct server *srv, char type, bool unnamed);
+/* Such a message goes on to the server, which heeds it. */
 void portal_note(struct server *srv, char type, bool unnamed);
 enum feed_next portal_refuse(const struct about *a);
 

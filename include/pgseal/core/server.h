@@ -73,7 +73,9 @@ struct server {
 	struct steps steps;          /* and what is about to be */
 	uint64_t unnamed_ticket;     /* whose unnamed statement it has: see prepared.h; 0: nobody's who counts */
 	struct buf deallocating;     /* names in texts that were sent, in that order, each with its NUL */
-	bool portal_bound;           /* its session has sent a Bind of the unnamed portal since its last Query */
+	bool portal_bound;           /* its session has bound the unnamed portal since its last Query */
+	bool portal_asked;           /* or has sent such Binds: places of the first and the last, as in steps */
+	uint32_t portal_first, portal_last;
 	bool setting;                /* a text was sent in this transaction that may change parameters */
 	bool forgetting;             /* a text was sent that drops all named statements */
 	struct buf instead;          /* goes to the client for the message that is being dropped */
