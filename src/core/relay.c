@@ -211,6 +211,7 @@ static void settle_session(struct session *s)
 		session_set_state(s, SESSION_IDLE);
 		relay_flow(s);
 		give_back(srv);
+		relay_resume(s); /* what a cancel on its way held back */
 	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
 		session_close(s, CLOSE_LOST, NULL);
 	} else if (tracker_wants_barrier(&srv->tracker) && (s->mode == POOL_TRANSACTION || over) &&

@@ -6,6 +6,7 @@
 
 #include "tests/integration/crowd.h"
 #include "tests/integration/duo.h"
+#include "tests/integration/freeze.h"
 #include "tests/integration/rig_priv.h"
 
 TestSuite(prepared_order, .timeout = 60);
@@ -62,5 +63,33 @@ Test(prepared_order, bind_that_will_fail_gives_no_portal)
 	script_execute(&say, 0);
 	script_sync(&say);
 	expect_error(&a, "TEZEZEZ", "34000", "portal \"\" does not exist");
+	duo_finish();
+}
+
+/* What is held behind a query goes on when a cancel for that comes late. */
+Test(prepared_order, held_query_goes_on_behind_a_late_cancel)
+{
+	PGconn *admin;
+	struct freeze f;
+
+	duo_start("o_held", 1, NULL);
+	prepare("one", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	admin = rig_admin_connect("o_held");
+	rig_exec(admin, "SELECT pg_advisory_lock(1)");
+	script_query(&say, "SELECT FROM pg_advisory_xact_lock(1)");
+	script_query(&say, "EXECUTE one");
+	frames_send(&a, &say);
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = "
+	                         "l.database WHERE datname = 'o_held' AND NOT granted",
+	                         "1", RIG_PATIENCE_MS));
+	freeze_logins(&f);
+	frames_cancel(duo_rig, a.pid, a.secret, a.secret_len);
+	rig_exec(admin, "SELECT pg_advisory_unlock(1)");
+	cr_assert_str_eq(frames_until(&a, 'Z', 1).s, "TDCZ");
+	freeze_end(&f);
+	cr_assert_str_eq(frames_until(&a, 'Z', 1).s, "TDCZ");
+	cr_assert_str_eq(a.tag, "SELECT 3");
+	PQfinish(admin);
 	duo_finish();
 }
