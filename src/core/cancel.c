@@ -133,7 +133,9 @@ static void answered(struct dial *d, struct worker *w)
 		cancel_server(srv);
 		return;
 	}
-	srv->cancel_again = false;
+	/* What was prepared for a query was there before it came: it is the query's, which is next. */
+	srv->cancel_again = srv->cancel_again && srv->session != NULL &&
+	                    srv->session->rechecked != NULL;
 	if (srv->state == SERVER_CANCELED)
 		pool_release(p, srv);
 	else
@@ -150,10 +152,11 @@ void cancel_server(struct server *srv)
 	struct pool *p = srv->pool;
 	struct dial *d;
 
-	/* One at a time; and never while statements of ours run in front of the client's. */
+	/* One at a time; and never while statements of ours run in front of the client's, but for what the
+	 * client's begins with. */
 	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_SETUP ||
 	                    srv->chore == CHORE_FETCH;
-	if (srv->cancel_again)
+	if (srv->cancel != NULL || srv->chore == CHORE_SETUP)
 		return;
 	if ((d = dial_create(p->worker, p->route, srv->db)) == NULL) {
 		log_error(LOG_CANCEL, srv->id, "failed: out of memory");

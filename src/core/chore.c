@@ -142,16 +142,34 @@ enum err chore_fetch(const struct about *a, const struct target *to)
 	return insertion_send(&in, a) == FEED_ON ? ERR_OK : ERR_NO_MEMORY;
 }
 
-/* If it failed the query will tell. */
+/* Its query, which waits here as a whole, has been answered without having been sent. */
+static void answered_instead(struct session *s)
+{
+	struct bytes input = { s->input.at, s->input.len };
+	struct frame frame;
+	enum err why;
+
+	if (frame_peek(FRAME_FROM_CLIENT, input, SIZE_MAX, &frame, &why) != FRAME_READY)
+		return;
+	s->passing = frame.size;
+	s->dropping = true;
+	s->rechecked = NULL;
+}
+
+/* If it fails so does the query, which cannot do without it. */
 static enum chore_next fetch_message(struct server *srv, char type)
 {
-	if (type == 'A' || type == 'S')
+	if (type == 'A' || type == 'S' || type == 'E')
 		return CHORE_PASS;
 	if (type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
+	if (srv->words.len == 0)
+		return CHORE_DONE;
 	buf_free(&srv->words);
-	return CHORE_DONE;
+	srv->cancel_again = false;
+	answered_instead(srv->session);
+	return CHORE_PASS;
 }
 
 /* ---- barrier ---- */

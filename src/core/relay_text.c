@@ -100,14 +100,15 @@ static enum feed_next send_voids(const struct rewriting *r)
 }
 
 /* In front of a simple query nothing of ours may fail, which would make the server ignore it: what is
- * missing is prepared in a batch of its own. Twice is in vain: then the server may say so. */
+ * missing is prepared in a batch of its own. Twice is in vain, and so it is in a transaction that has failed:
+ * then the server may say so. */
 static enum feed_next fetch_for_query(const struct about *a, const struct target *to)
 {
 	const struct tracker *t = &a->srv->tracker;
 
 	if (!tracker_in_batch(t))
 		return statements_hold(a);
-	if (t->len > 0 || t->batch_open || a->s->rechecked == to->st)
+	if (t->len > 0 || t->batch_open || t->status == 'E' || a->s->rechecked == to->st)
 		return FEED_ON;
 	if (chore_fetch(a, to) != ERR_OK)
 		return statements_no_memory(a);

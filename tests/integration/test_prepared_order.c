@@ -66,6 +66,51 @@ Test(prepared_order, bind_that_will_fail_gives_no_portal)
 	duo_finish();
 }
 
+/* ---- statements in queries ---- */
+
+Test(prepared_order, query_that_names_two_that_are_lost_fails_once)
+{
+	duo_start("o_lost", 1, "max_prepared_statements=1\n");
+	run(&a, "CREATE TABLE gone (i int)");
+	prepare("one", "SELECT i FROM gone");
+	expect(&a, "1tTZ");
+	prepare("two", "SELECT i + 1 FROM gone");
+	expect(&a, "1tTZ");
+	run(&a, "DROP TABLE gone");
+	prepare("other", "SELECT 1");
+	expect(&a, "1tTZ");
+	script_query(&say, "EXECUTE one; EXECUTE two");
+	expect_error(&a, "EZ", "42P01", "gone");
+	run(&a, "SELECT 1");
+	duo_finish();
+}
+
+Test(prepared_order, cancel_meets_what_is_prepared_for_a_query)
+{
+	PGconn *admin;
+
+	duo_start("o_cancel", 1, "max_prepared_statements=1\n");
+	run(&a, "CREATE TABLE locked (i int)");
+	prepare("one", "SELECT i FROM locked");
+	expect(&a, "1tTZ");
+	prepare("other", "SELECT 1");
+	expect(&a, "1tTZ");
+	admin = rig_admin_connect("o_cancel");
+	rig_exec(admin, "BEGIN");
+	rig_exec(admin, "LOCK TABLE locked");
+	script_query(&say, "EXECUTE one");
+	frames_send(&a, &say);
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = "
+	                         "l.database WHERE datname = 'o_cancel' AND NOT granted",
+	                         "1", RIG_PATIENCE_MS));
+	frames_cancel(duo_rig, a.pid, a.secret, a.secret_len);
+	cr_assert_str_eq(frames_until(&a, 'Z', 1).s, "EZ");
+	cr_assert_str_eq(a.sqlstate, "57014", "%s", a.message);
+	PQfinish(admin);
+	run(&a, "SELECT 1");
+	duo_finish();
+}
+
 /* What is held behind a query goes on when a cancel for that comes late. */
 Test(prepared_order, held_query_goes_on_behind_a_late_cancel)
 {
