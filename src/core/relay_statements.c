@@ -232,13 +232,29 @@ static enum feed_next pass_named_parse(const struct about *a)
 	return pass_new(a, st, alias);
 }
 
+/* What lives in the server under the client's own name, if it comes to that. */
+static enum feed_next pass_own_parse(const struct about *a)
+{
+	struct insertion in = insertion_begin(a->srv);
+	struct target to = { .name = a->m.name };
+	enum found found = statements_as_is(&to, a->m.name);
+
+	if (a->rewritten) {
+		insertion_client_parse(&in, to.name, a->body, NULL);
+		return insertion_replace(&in, a);
+	}
+	if (statements_account(a, NULL) == FEED_STOP)
+		return FEED_STOP;
+	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
+}
+
 /* With max_prepared_statements = 0 the statement lives in the server under the client's own name, and the
  * server is the session's. */
 static enum feed_next pass_pinned_parse(const struct about *a)
 {
 	pins_add(a->srv, PIN_STATEMENT);
 	a->s->pool->stats.server_parse_count++;
-	return statements_account(a, NULL);
+	return pass_own_parse(a);
 }
 
 static enum feed_next pass_parse(const struct about *a)
@@ -257,7 +273,7 @@ static enum feed_next pass_parse(const struct about *a)
 	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
 		return pass_duplicate(a);
 	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
-		return statements_account(a, NULL);
+		return pass_own_parse(a);
 	return settings->max_prepared_statements > 0 ? pass_named_parse(a) : pass_pinned_parse(a);
 }
 

@@ -138,3 +138,29 @@ Test(prepared_order, held_query_goes_on_behind_a_late_cancel)
 	PQfinish(admin);
 	duo_finish();
 }
+
+/* ---- names that are ours on servers ---- */
+
+Test(prepared_order, name_like_ours_without_room_on_servers)
+{
+	duo_start("o_ours", 2, "max_prepared_statements=0\n");
+	prepare("pgseal_mine", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	execute("pgseal_mine");
+	expect_rows(&a, "2DCZ", 3);
+	duo_finish();
+}
+
+Test(prepared_order, name_like_ours_that_is_prepared_by_text)
+{
+	struct rig_text names;
+
+	duo_start("o_text", 1, NULL);
+	run(&a, "PREPARE pgseal_mine AS SELECT 1");
+	script_parse(&say, "pgseal_mine", "SELECT 2");
+	script_sync(&say);
+	expect_error(&a, "EZ", "42P05", "already exists");
+	names = ask(&a, "SELECT string_agg(name, ',') FROM pg_prepared_statements");
+	cr_assert(strstr(names.s, "pgseal_mine") == NULL, "%s", names.s);
+	duo_finish();
+}
