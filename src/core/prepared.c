@@ -177,19 +177,46 @@ static void take_out(struct prepared *n, struct pstatement_table *t, struct alia
 {
 	n->bytes -= cost(a);
 	HASH_DELETE(hh, n->all, a);
+	if (a->behind.tbl != NULL)
+		HASH_DELETE(behind, n->shared, a);
 	alias_free(t, a);
+}
+
+/* Known by its statement too. */
+static bool put_behind(struct prepared *n, struct alias *a)
+{
+	if (a->st == NULL)
+		return true;
+	n->twins = n->twins || prepared_behind(n, bytes_of(a->st->name)) != NULL;
+	HASH_ADD_KEYPTR(behind, n->shared, a->st->name, PSTATEMENT_NAME, a);
+	return a->behind.tbl != NULL;
 }
 
 enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a)
 {
 	prepared_drop(n, t, (struct bytes){ (const uint8_t *)a->name, a->len });
-	n->twins = n->twins || (a->st != NULL && prepared_behind(n, bytes_of(a->st->name)) != NULL);
 	HASH_ADD_KEYPTR(hh, n->all, a->name, a->len, a);
-	if (HASH_HAS(a)) {
-		n->bytes += cost(a);
-		return ERR_OK;
+	if (!HASH_HAS(a)) {
+		alias_free(t, a);
+		return ERR_NO_MEMORY;
 	}
-	alias_free(t, a);
+	n->bytes += cost(a);
+	if (put_behind(n, a))
+		return ERR_OK;
+	take_out(n, t, a);
+	return ERR_NO_MEMORY;
+}
+
+enum err prepared_change(struct prepared *n, struct pstatement_table *t, struct alias *a,
+                         struct pstatement *st)
+{
+	HASH_DELETE(behind, n->shared, a);
+	a->behind = (UT_hash_handle){ 0 };
+	pstatement_release(t, a->st);
+	a->st = st;
+	if (put_behind(n, a))
+		return ERR_OK;
+	take_out(n, t, a);
 	return ERR_NO_MEMORY;
 }
 
@@ -240,12 +267,11 @@ void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct
 
 struct alias *prepared_behind(const struct prepared *n, struct bytes server_name)
 {
-	struct alias *a;
+	struct alias *a = NULL;
 
-	for (a = n->all; a != NULL; a = a->hh.next)
-		if (a->st != NULL && bytes_equal(bytes_of(a->st->name), server_name))
-			return a;
-	return NULL;
+	if (server_name.len == PSTATEMENT_NAME)
+		HASH_FIND(behind, n->shared, server_name.at, PSTATEMENT_NAME, a);
+	return a;
 }
 
 size_t prepared_count(const struct prepared *n)

@@ -93,9 +93,11 @@ static enum err keep_up(const struct about *a, struct alias *alias)
 		return ERR_OK;
 	if ((st = pstatement_intern(t, body, statements_dialect(a))) == NULL)
 		return ERR_NO_MEMORY;
-	pstatement_release(t, alias->st);
-	alias->st = st;
-	return ERR_OK;
+	if (pstatement_name(t, st).len == 0) {
+		pstatement_release(t, st);
+		return ERR_NO_MEMORY;
+	}
+	return prepared_change(a->s->prepared, t, alias, st);
 }
 
 bool statements_deallocates(const struct server *srv, struct bytes name)

@@ -352,6 +352,34 @@ Test(prepared, which_alias_is_behind_a_name_on_servers)
 	prepared_free(n, table);
 }
 
+/* Read under other parameters it is another one: it may be a twin then, and is no longer what it was. */
+Test(prepared, statement_behind_a_name_changes)
+{
+	struct prepared *n = session();
+	struct alias *a = put(n, "a", "SELECT 1"), *b = put(n, "b", "SELECT 2");
+	struct pstatement *other = pstatement_intern(table, bytes_of("SELECT 1"), 2), *was = a->st;
+	struct bytes old;
+
+	pstatement_hold(was);
+	old = bytes_of(was->name);
+	(void)pstatement_name(table, other);
+	cr_assert_eq(prepared_change(n, table, a, pstatement_hold(other)), ERR_OK);
+	cr_expect_eq(a->st, other);
+	cr_expect_null(prepared_behind(n, old));
+	cr_expect_eq(prepared_behind(n, bytes_of(other->name)), a);
+	cr_expect_eq(prepared_behind(n, bytes_of(b->st->name)), b);
+	cr_expect_not(n->twins);
+	cr_assert_eq(prepared_change(n, table, b, other), ERR_OK);
+	cr_expect(n->twins);
+	prepared_drop(n, table, bytes_of("b"));
+	cr_expect_eq(prepared_behind(n, bytes_of(a->st->name)), a);
+	prepared_drop(n, table, bytes_of("a"));
+	cr_expect_null(n->shared);
+	cr_expect_eq(n->bytes, 0);
+	pstatement_release(table, was);
+	prepared_free(n, table);
+}
+
 Test(prepared, many_names_come_and_go)
 {
 	struct prepared *n = session();

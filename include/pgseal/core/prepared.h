@@ -44,7 +44,8 @@ struct bytes pstatement_text(const struct pstatement *st);
 
 /* What a client calls a statement. */
 struct alias {
-	UT_hash_handle hh; /* in its session's names */
+	UT_hash_handle hh;     /* in its session's names */
+	UT_hash_handle behind; /* among those that are not by PREPARE, by their names on servers */
 	struct pstatement *
 		st; /* a reference; NULL: made by PREPARE, it lives in the server under this name */
 	uint64_t shape; /* when it was parsed: see wire/pstatement.h; 0: not known */
@@ -55,6 +56,7 @@ struct alias {
 /* What a session has prepared. */
 struct prepared {
 	struct alias *all;          /* uthash */
+	struct alias *shared;       /* uthash by `behind`: as many of one key as there are twins */
 	bool twins;                 /* some of them are the same but for their names */
 	size_t bytes;               /* that its statements hold, shared ones counted whole */
 	struct pstatement *unnamed; /* a reference; NULL: none, or too large to be remembered */
@@ -70,8 +72,12 @@ void alias_free(struct pstatement_table *t, struct alias *a); /* NULL is fine; i
 bool alias_is(const struct alias *a, struct bytes name);
 
 struct alias *prepared_find(const struct prepared *n, struct bytes name); /* borrowed; NULL: none */
-/* Takes a. One of that name makes room. ERR_NO_MEMORY: a is freed. */
+/* Takes a, whose statement has its name. One of that name makes room. ERR_NO_MEMORY: a is freed. */
 enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a) MUST_CHECK;
+/* a, which is in n, is another statement, of the same length, from now on: st (taken), which has its name.
+ * ERR_NO_MEMORY: a is freed. */
+enum err prepared_change(struct prepared *n, struct pstatement_table *t, struct alias *a,
+                         struct pstatement *st) MUST_CHECK;
 void prepared_drop(struct prepared *n, struct pstatement_table *t, struct bytes name);
 void prepared_free(struct prepared *n, struct pstatement_table *t);     /* NULL is fine */
 void prepared_drop_own(struct prepared *n, struct pstatement_table *t); /* made by PREPARE */
