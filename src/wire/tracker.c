@@ -32,7 +32,7 @@ static void ring_reset(struct tracker *t)
 {
 	free(t->runs); /* a burst is over: give the memory back */
 	t->runs = NULL;
-	t->head = t->len = t->commands = 0;
+	t->head = t->len = t->commands = t->queries = 0;
 	t->cap = RING_INLINE;
 }
 
@@ -58,6 +58,15 @@ static bool is_command(const struct tracker_run *run)
 	return run->kind != RUN_EXT && run->kind != RUN_COPY_END;
 }
 
+/* It is one more, or one less, of those that are owed. */
+static void account(struct tracker *t, const struct tracker_run *run, uint32_t by)
+{
+	if (is_command(run))
+		t->commands += by;
+	if (run->kind == RUN_QUERY)
+		t->queries += by;
+}
+
 static enum err push(struct tracker *t, enum run_kind kind)
 {
 	struct tracker_run *last = t->len > 0 ? run_at(t, t->len - 1) : NULL;
@@ -70,7 +79,7 @@ static enum err push(struct tracker *t, enum run_kind kind)
 	if (t->len == t->cap && (rc = ring_grow(t)) != ERR_OK)
 		return rc;
 	*run_at(t, t->len) = (struct tracker_run){ .kind = kind & 7u, .count = 1 };
-	t->commands += is_command(run_at(t, t->len));
+	account(t, run_at(t, t->len), 1);
 	t->len++;
 	return ERR_OK;
 }
@@ -78,7 +87,7 @@ static enum err push(struct tracker *t, enum run_kind kind)
 static void pop_run(struct tracker *t)
 {
 	do {
-		t->commands -= is_command(run_at(t, 0));
+		account(t, run_at(t, 0), (uint32_t)-1);
 		t->head = (t->head + 1) & (t->cap - 1);
 		t->len--;
 	} while (t->len > 0 && run_at(t, 0)->kind == RUN_COPY_END);
@@ -103,7 +112,7 @@ static void pop_unit(struct tracker *t)
 static void drop_behind_front(struct tracker *t, uint32_t n)
 {
 	for (uint32_t i = 1; i <= n; i++)
-		t->commands -= is_command(run_at(t, i));
+		account(t, run_at(t, i), (uint32_t)-1);
 	*run_at(t, n) = *run_at(t, 0);
 	t->head = (t->head + n) & (t->cap - 1);
 	t->len -= n;
@@ -503,12 +512,7 @@ bool tracker_settles(const struct tracker *t)
 
 bool tracker_owes_query(const struct tracker *t)
 {
-	uint32_t i;
-
-	for (i = 0; i < t->len; i++)
-		if (peek(t, i)->kind == RUN_QUERY)
-			return true;
-	return false;
+	return t->queries > 0;
 }
 
 bool tracker_at_query(const struct tracker *t)

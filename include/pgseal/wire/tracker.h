@@ -25,6 +25,7 @@ struct tracker {
 	struct tracker_run *runs; /* NULL: inline_runs is the ring; owned */
 	uint32_t head, len, cap;
 	uint32_t commands;      /* runs among them that owe a ReadyForQuery */
+	uint32_t queries;       /* and of these, those of simple queries */
 	uint32_t dropped_syncs; /* Syncs the server may have swallowed during this COPY */
 	/* Extended messages that owe an answer: sent so far, and answered or skipped. Both wrap. */
 	uint32_t sent, answered;
