@@ -11,6 +11,7 @@
 
 #include "config.h"
 #include "explain.h"
+#include "pgseal/base/hash.h"
 #include "pgseal/base/settings.h"
 #include "pgseal/core/site.h"
 #include "pgseal/tls/memory.h"
@@ -185,6 +186,8 @@ int main(int argc, char **argv)
 	struct arguments a = { .mode = MODE_RUN };
 	int c;
 
+	if (hash_seed() != ERR_OK)
+		return complain("no random numbers from the system");
 	tls_memory_watch();
 	while ((c = getopt_long(argc, argv, "vu:Vh", options, NULL)) != -1)
 		if (!take_option(&a, c))
