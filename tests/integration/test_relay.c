@@ -120,6 +120,39 @@ Test(relay, flush_is_answered_and_holds_the_server_until_the_sync)
 	rig_stop(rig);
 }
 
+/* Its first batches have been answered; one is not. */
+Test(relay, server_is_kept_until_the_last_of_several_syncs_is_answered)
+{
+	PGconn *a, *b, *admin;
+
+	start("r_last", NULL);
+	a = join("r_last");
+	b = join("r_last");
+	admin = rig_admin_connect("r_last");
+	rig_exec(admin, "SELECT pg_advisory_lock(1)");
+	pipeline(a);
+	send_params(a, "SELECT 'first'", NULL);
+	cr_assert(PQpipelineSync(a));
+	send_params(a, "SELECT 1/$1::int", "0");
+	cr_assert(PQpipelineSync(a));
+	send_params(a, "SELECT 'last' FROM pg_advisory_xact_lock(1)", NULL);
+	cr_assert(PQpipelineSync(a));
+	expect(a, PGRES_TUPLES_OK, "first");
+	expect(a, PGRES_PIPELINE_SYNC, NULL);
+	expect(a, PGRES_FATAL_ERROR, NULL);
+	expect(a, PGRES_PIPELINE_SYNC, NULL);
+	cr_assert(PQsendQuery(b, "SELECT 'b'"));
+	cr_assert(rig_stays_silent(b, 300), "lent with a batch under way");
+	rig_exec(admin, "SELECT pg_advisory_unlock(1)");
+	expect(a, PGRES_TUPLES_OK, "last");
+	expect(a, PGRES_PIPELINE_SYNC, NULL);
+	cr_assert_str_eq(rig_scalar(b).s, "b");
+	PQfinish(admin);
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
 /* Pipelines of transactions, with errors; each answer must be the member's own. */
 static void pipelines_of_its_own(struct member *m)
 {
@@ -251,6 +284,38 @@ Test(relay, transaction_block_may_begin_and_end_in_batches)
 	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "12CZ");
 	cr_assert_str_eq(rig_scalar(b).s, "b");
 	PQfinish(b);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
+static void say_described(const char *sql)
+{
+	script_parse(&say, "", sql);
+	script_text(&say, 'D', "S");
+	script_bind(&say, "");
+	script_text(&say, 'D', "P");
+	script_execute(&say, 0);
+}
+
+Test(relay, everything_of_one_batch_is_described)
+{
+	struct frames f;
+
+	start("r_described", NULL);
+	frames_login(&f, rig, "alice", "r_described");
+	for (int i = 0; i < 2; i++) {
+		say_described("BEGIN");
+		say_described("SELECT 1");
+		say_described("COMMIT");
+		script_sync(&say);
+		frames_send(&f, &say);
+		cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "1tn2nC1tT2TDC1tn2nCZ");
+		say_described("SELECT 1; SELECT 2");
+		script_sync(&say);
+		frames_send(&f, &say);
+		cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "EZ");
+		cr_assert_str_eq(f.sqlstate, "42601", "%s", f.message);
+	}
 	frames_drop(&f);
 	rig_stop(rig);
 }
