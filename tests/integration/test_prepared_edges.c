@@ -59,6 +59,154 @@ Test(prepared_edges, replay_that_fails_drops_the_statement_that_was_there)
 	duo_finish();
 }
 
+/* ---- errors that leave everything as it was ---- */
+
+Test(prepared_edges, description_of_what_is_not_there)
+{
+	duo_start("e_describe", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	prepare("mine", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	for (int i = 0; i < 3; i++) {
+		describe("none");
+		script_bind(&say, "mine");
+		script_sync(&say);
+		expect_error(&a, "EZ", "26000", "prepared statement \"none\" does not exist");
+		describe("mine"); /* another's */
+		script_sync(&say);
+		expect_error(&b, "EZ", "26000", "prepared statement \"mine\" does not exist");
+		script_text(&say, 'D', "Pnone");
+		script_sync(&say);
+		expect_error(&a, "EZ", "34000", "portal \"none\" does not exist");
+		describe("mine");
+		script_sync(&say);
+		expect(&a, "tTZ");
+	}
+	duo_finish();
+}
+
+/* The client goes on for a while before it reads the error, and sends its Sync last. */
+Test(prepared_edges, failed_parse_whose_sync_comes_late)
+{
+	duo_start("e_late_sync", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	for (int i = 0; i < 3; i++) {
+		script_parse(&say, "mine", "SELECT nonsense");
+		script_flush(&say);
+		frames_send(&a, &say);
+		cr_assert_str_eq(frames_until(&a, 'E', 1).s, "E");
+		cr_assert_str_eq(a.sqlstate, "42703");
+		script_parse(&say, "mine", "SELECT generate_series(1, 3)");
+		script_bind(&say, "mine");
+		close_statement("other");
+		script_flush(&say);
+		frames_send(&a, &say);
+		script_query(&say, "SELECT 1");
+		expect(&b, "TDCZ");
+		script_sync(&say);
+		expect(&a, "Z");
+		execute("mine");
+		expect_error(&a, "EZ", "26000", "\"mine\" does not exist");
+		prepare("mine", "SELECT generate_series(1, 3)");
+		expect(&a, "1tTZ");
+		execute("mine");
+		expect_rows(&a, "2DCZ", 3);
+		close_statement("mine");
+		script_sync(&say);
+		expect(&a, "3Z");
+	}
+	duo_finish();
+}
+
+/* Room was made for what came before the error, and for nothing behind it. */
+Test(prepared_edges, batch_that_fails_where_there_is_no_room)
+{
+	duo_start("e_room", 1, "max_prepared_statements=2\n");
+	for (int i = 1; i <= 3; i++) {
+		prepare(rig_printf("old%d", i).s, rig_printf("SELECT generate_series(1, %d)", i).s);
+		expect(&a, "1tTZ");
+	}
+	for (int i = 0; i < 3; i++) {
+		script_parse(&say, "new", "SELECT generate_series(1, 7)");
+		script_parse(&say, "wrong", "selec");
+		script_parse(&say, "skipped", "SELECT generate_series(1, 8)");
+		script_bind(&say, "old1");
+		script_sync(&say);
+		script_bind(&say, "wrong");
+		script_sync(&say);
+		script_bind(&say, "skipped");
+		script_sync(&say);
+		execute("new");
+		execute("old1");
+		execute("old2");
+		execute("old3");
+		expect_rows(&a, "1EZEZEZ2DCZ2DCZ2DCZ2DCZ", 3);
+		close_statement("new");
+		script_sync(&say);
+		expect(&a, "3Z");
+		cr_assert_str_eq(ask(&b, "SELECT count(*) <= 2 FROM pg_prepared_statements").s, "t");
+	}
+	duo_finish();
+}
+
+/* Of a statement that this server has to prepare first, for somebody who gets its parameters wrong. */
+Test(prepared_edges, bind_that_fails)
+{
+	duo_start("e_bind", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	prepare("mine", "SELECT generate_series(1, $1::int)");
+	expect(&a, "1tTZ");
+	for (int i = 0; i < 3; i++) {
+		execute("mine");
+		expect_error(&a, "EZ", "08P01", "requires 1");
+		script_put(&say, 'B', "\0mine\0\0\0\0\1\0\0\0\0013\0\0", 17);
+		script_execute(&say, 0);
+		script_sync(&say);
+		expect_rows(&a, "2DCZ", 3);
+	}
+	duo_finish();
+}
+
+/* What failed for one may be right a moment later, for everybody. */
+Test(prepared_edges, text_that_could_not_be_parsed_is_not_remembered)
+{
+	duo_start("e_later", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	for (int i = 0; i < 3; i++) {
+		prepare("mine", "SELECT * FROM later");
+		expect_error(&a, "EZ", "42P01", "\"later\" does not exist");
+	}
+	run(&b, "CREATE TABLE later AS SELECT generate_series(1, 3)");
+	prepare("mine", "SELECT * FROM later");
+	expect(&a, "1tTZ");
+	prepare("mine", "SELECT * FROM later");
+	expect(&b, "1tTZ");
+	for (int i = 0; i < 3; i++) {
+		execute("mine");
+		expect_rows(&a, "2DCZ", 3);
+		execute("mine");
+		expect_rows(&b, "2DCZ", 3);
+	}
+	duo_finish();
+}
+
+/* In a transaction nothing is prepared anew behind the client's back: it has failed, and is over. */
+Test(prepared_edges, shape_that_changes_in_a_transaction)
+{
+	duo_start("e_shape", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	run(&a, "CREATE TABLE shape AS SELECT generate_series(1, 3) AS one");
+	prepare("mine", "SELECT * FROM shape");
+	expect(&a, "1tTZ");
+	for (int i = 0; i < 3; i++) {
+		run(&a, "BEGIN");
+		run(&a, "ALTER TABLE shape ADD COLUMN two int");
+		execute("mine");
+		expect_error(&a, "EZ", "0A000", "cached plan must not change result type");
+		execute("mine");
+		expect_error(&a, "EZ", "25P02", "aborted");
+		run(&a, "ROLLBACK");
+		execute("mine");
+		expect_rows(&a, "2DCZ", 3);
+	}
+	duo_finish();
+}
+
 /* ---- parameters ---- */
 
 #define ROLE "SELECT current_user || ' ' || current_setting('session_replication_role')"
@@ -156,6 +304,57 @@ Test(prepared_edges, quotes_in_a_name_stay_in_it)
 	expect(&a, "TDCCZ");
 	execute("a\"b");
 	expect_error(&a, "EZ", "26000", "\"a\"b\" does not exist");
+	duo_finish();
+}
+
+/* One of several statements: what it forgets is forgotten, and nothing if it may not. */
+Test(prepared_edges, statements_may_be_forgotten_in_the_middle_of_a_text)
+{
+	duo_start("e_middle", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	prepare("mine", "SELECT generate_series(1, 7)");
+	expect(&b, "1tTZ");
+	for (int i = 0; i < 3; i++) {
+		prepare("mine", "SELECT generate_series(1, 3)");
+		expect(&a, "1tTZ");
+		script_query(&say, "SELECT 1; /* and */ dIsCaRd -- that\n aLL; SELECT 2");
+		expect_error(&a, "TDCEZ", "25001", "DISCARD ALL cannot");
+		run(&a, "BEGIN");
+		script_parse(&say, "", "DISCARD ALL");
+		execute("");
+		expect_error(&a, "12EZ", "25001", "DISCARD ALL cannot");
+		script_query(&say, "ROLLBACK");
+		execute("mine");
+		expect(&a, "CZ2DCZ");
+		script_query(&say, "SELECT 1; -- all\n dEaLLoCaTe /* of them */ All; SELECT 2");
+		execute("mine");
+		expect_error(&a, "TDCCTDCZEZ", "26000", "\"mine\" does not exist");
+		execute("mine");
+		expect_rows(&b, "2DCZ", 7);
+	}
+	duo_finish();
+}
+
+Test(prepared_edges, prepare_and_its_kin_in_messages_of_their_own)
+{
+	duo_start("e_own", 2, "server_round_robin=1\nmin_pool_size=2\n");
+	for (int i = 0; i < 3; i++) {
+		script_parse(&say, "", "/* one */ PREPARE X AS SELECT generate_series(1, 3)");
+		execute("");
+		expect(&a, "12CZ");
+		script_parse(&say, "", "EXECUTE x");
+		execute("");
+		expect_error(&b, "12EZ", "26000", "\"x\" does not exist");
+		script_parse(&say, "again", "eXeCuTe /* it */ \"x\"");
+		execute("again");
+		execute("again");
+		expect_rows(&a, "12DCZ2DCZ", 3);
+		close_statement("again");
+		script_parse(&say, "", "-- no more\nDEALLOCATE x");
+		execute("");
+		script_parse(&say, "", "EXECUTE x");
+		execute("");
+		expect_error(&a, "312CZ12EZ", "26000", "\"x\" does not exist");
+	}
 	duo_finish();
 }
 
