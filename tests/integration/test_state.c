@@ -89,6 +89,10 @@ Test(state, parameter_of_a_transaction_goes_with_it)
 	sees(&a, "SHOW statement_timeout", "5s");
 	run(&a, "BEGIN; SET statement_timeout = '6s'; COMMIT");
 	sees(&a, "SHOW statement_timeout", "6s");
+	run(&a, "BEGIN; SET statement_timeout = '7s'; PREPARE TRANSACTION 's_local'");
+	sees(&a, "SHOW statement_timeout", "7s");
+	run(&b, "ROLLBACK PREPARED 's_local'");
+	sees(&a, "SHOW statement_timeout", "7s");
 	sees(&b, "SHOW statement_timeout", "0");
 	duo_finish();
 }
@@ -127,6 +131,56 @@ Test(state, reset_leads_back_to_what_the_client_began_with)
 		cr_assert_str_eq(rig_query(c, "SHOW statement_timeout").s, "3s");
 	sees(&b, "SHOW statement_timeout", "0");
 	PQfinish(c);
+	duo_finish();
+}
+
+Test(state, several_in_one_text_all_count_or_none)
+{
+	duo_start("s_several", 2, ROUND_ROBIN);
+	run(&a, "SET statement_timeout = '5s'; SELECT 1; SET lock_timeout = '6s'");
+	sees(&a, "SELECT current_setting('statement_timeout') || current_setting('lock_timeout')",
+	     "5s6s");
+	script_query(&say, "SET statement_timeout = '7s'; SET lock_timeout = 'nonsense'");
+	expect_error(&a, "CEZ", "22023", "lock_timeout");
+	sees(&a, "SELECT current_setting('statement_timeout') || current_setting('lock_timeout')",
+	     "5s6s");
+	sees(&b, "SELECT current_setting('statement_timeout') || current_setting('lock_timeout')",
+	     "00");
+	duo_finish();
+}
+
+Test(state, characteristics_of_transactions)
+{
+	duo_start("s_character", 2, ROUND_ROBIN);
+	run(&a, "BEGIN; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY");
+	cr_assert_str_eq(ask(&a, "SHOW transaction_isolation").s, "serializable");
+	run(&a, "COMMIT");
+	run(&a, "BEGIN; SET transaction_isolation = 'serializable'; COMMIT");
+	sees(&a, "SHOW transaction_isolation", "read committed");
+	sees(&a, "SHOW transaction_read_only", "off");
+	run(&a, "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+	sees(&a, "SHOW transaction_isolation", "repeatable read");
+	sees(&b, "SHOW transaction_isolation", "read committed");
+	cr_assert_eq(rig_log_count(duo_rig, "pinned"), 0);
+	duo_finish();
+}
+
+/* The server says itself what became of those that it reports; others are those of the function alone. */
+Test(state, parameter_set_in_a_function)
+{
+	duo_start("s_function", 2, ROUND_ROBIN);
+	run(&a, "CREATE FUNCTION own() RETURNS text LANGUAGE sql SET work_mem = '7MB' "
+	        "AS $$ SELECT current_setting('work_mem') $$");
+	run(&a, "CREATE FUNCTION zone(text) RETURNS void LANGUAGE plpgsql AS "
+	        "$$ BEGIN EXECUTE 'SET TimeZone = ' || quote_literal($1); END $$");
+	cr_assert_str_eq(ask(&a, "SELECT own()").s, "7MB");
+	run(&a, "SELECT zone('Asia/Tokyo')");
+	run(&b, "SELECT zone('America/Lima')");
+	run(&b, "BEGIN; SELECT zone('Europe/Oslo'); ROLLBACK");
+	sees(&a, "SELECT current_setting('TimeZone') || current_setting('work_mem')",
+	     "Asia/Tokyo4MB");
+	sees(&b, "SELECT current_setting('TimeZone') || current_setting('work_mem')",
+	     "America/Lima4MB");
 	duo_finish();
 }
 
