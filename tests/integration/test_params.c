@@ -144,6 +144,78 @@ Test(params, in_another_spelling_cost_nothing_and_confuse_nobody)
 	finish(a, b);
 }
 
+/* So many rounds of both clients; how many transactions they were to the server. */
+static long transactions_of(PGconn *a, PGconn *b, int rounds)
+{
+	static const char *const count = "SELECT xact_commit FROM pg_stat_database "
+					 "WHERE datname = current_database()";
+	long before;
+
+	rig_exec(a, "SELECT pg_stat_force_next_flush()");
+	before = atol(rig_query(a, count).s);
+	for (int i = 0; i < rounds; i++) {
+		rig_exec(a, "SELECT 1");
+		rig_exec(b, "SELECT 1");
+	}
+	rig_exec(a, "SELECT pg_stat_force_next_flush()");
+	return atol(rig_query(a, count).s) - before;
+}
+
+/* The server has spelt out what they want: it is the same, and nobody has to set anything. */
+Test(params, in_two_spellings_of_the_same_are_not_set_again)
+{
+	PGconn *a, *b, *c;
+	const int rounds = 100;
+
+	start("q_cost");
+	a = join("q_cost", "application_name=x options='-c datestyle=iso -c timezone=utc'");
+	b = join("q_cost", "application_name=x options='-c DateStyle=ISO,MDY -c TIMEZONE=UTC'");
+	c = join("q_cost", "application_name=x options='-c DateStyle=German -c TIMEZONE=UTC'");
+	for (int i = 0; i < 2; i++) {
+		rig_exec(a, "SELECT 1");
+		rig_exec(b, "SELECT 1");
+		rig_exec(c, "SELECT 1");
+	}
+	/* a few are PostgreSQL's own */
+	cr_assert_lt(transactions_of(a, b, rounds), 2 * rounds + rounds / 2);
+	cr_assert_geq(transactions_of(a, c, rounds), 4 * rounds);
+	PQfinish(c);
+	finish(a, b);
+}
+
+/* Names in a list keep their quotes on the way from one server to another. */
+Test(params, that_are_lists_keep_their_quotes)
+{
+	static const char *const paths[][2] = {
+		{ "\"a,b\", \"c\"\"d\", public", "\"a,b\", \"c\"\"d\", public" },
+		{ "''", "\"\"" },
+		{ "E, ' f', 'g\"', \"h'i\"", "e, \" f\", \"g\"\"\", \"h'i\"" },
+		{ "'\\', \"\\\\\", 'j, k'", "\"\\\", \"\\\\\", \"j, k\"" },
+	};
+	PGconn *a, *b;
+
+	start("q_lists");
+	a = join("q_lists", "");
+	b = join("q_lists", "options='-c search_path=\"c\"\"d\",\"a,b\"'");
+	rig_exec(a, "CREATE SCHEMA \"a,b\"; CREATE TABLE \"a,b\".t AS SELECT 'comma' AS it");
+	rig_exec(a, "CREATE SCHEMA \"c\"\"d\"; CREATE TABLE \"c\"\"d\".t AS SELECT 'quote' AS it");
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		rig_exec(a, rig_printf("SET search_path = %s", paths[i][0]).s);
+		for (int k = 0; k < 2; k++) {
+			cr_assert_str_eq(rig_query(b, "SELECT it FROM t").s, "quote");
+			shows(b, "search_path", "\"c\"\"d\",\"a,b\"");
+			shows(a, "search_path", paths[i][1]);
+		}
+	}
+	rig_exec(a, "SELECT set_config('search_path', '', false)"); /* none at all */
+	shows(b, "search_path", "\"c\"\"d\",\"a,b\"");
+	shows(a, "search_path", "");
+	rig_exec(a, rig_printf("SET search_path = %s", paths[0][0]).s);
+	cr_assert_str_eq(rig_query(b, "SELECT it FROM t").s, "quote");
+	cr_assert_str_eq(rig_query(a, "SELECT it FROM t").s, "comma");
+	finish(a, b);
+}
+
 Test(params, that_the_server_refuses_end_the_client_with_its_words)
 {
 	static const struct {
