@@ -183,6 +183,61 @@ Test(pool, keeps_the_server_through_commit_and_chain)
 	rig_stop(rig);
 }
 
+/* It is the server that ends the transactions, and goes on. */
+Test(pool, keeps_the_server_through_a_procedure_that_commits)
+{
+	struct rig *rig = start("p_procedure", NULL, "pool_size=1");
+	PGconn *a = join(rig, "p_procedure"), *b = join(rig, "p_procedure");
+	PGconn *admin = rig_admin_connect("p_procedure");
+
+	rig_exec(a, "CREATE TABLE t (i int)");
+	rig_exec(a, "CREATE PROCEDURE many() LANGUAGE plpgsql AS $$ BEGIN "
+	            "INSERT INTO t VALUES (1); COMMIT; INSERT INTO t VALUES (2); ROLLBACK; "
+	            "PERFORM pg_advisory_xact_lock(1); INSERT INTO t VALUES (3); COMMIT; END $$");
+	rig_exec(admin, "SELECT pg_advisory_lock(1)");
+	cr_assert(PQsendQuery(a, "CALL many()"));
+	cr_assert(rig_admin_wait("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+	                         "AND NOT granted AND database = (SELECT oid FROM pg_database "
+	                         "WHERE datname = 'p_procedure')",
+	                         "1", RIG_PATIENCE_MS));
+	cr_assert_str_eq(rig_query(admin, "SELECT sum(i) FROM t").s, "1");
+	cr_assert(PQsendQuery(b, "SELECT sum(i) FROM t"));
+	cr_assert(rig_stays_silent(b, 300), "lent in the middle of a procedure");
+	rig_exec(admin, "SELECT pg_advisory_unlock(1)");
+	cr_assert_str_eq(rig_outcome(a).s, "");
+	cr_assert_str_eq(rig_scalar(b).s, "4");
+	PQfinish(admin);
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
+/* Once it is prepared a transaction is nobody's, and may be ended from any server. */
+Test(pool, lends_the_server_behind_a_transaction_that_was_prepared)
+{
+	struct rig *rig = start("p_twophase", "server_round_robin = 1\n",
+	                        "pool_size=2 min_pool_size=2");
+	PGconn *a = join(rig, "p_twophase"), *b = join(rig, "p_twophase");
+	static const char *const ends[] = { "COMMIT", "ROLLBACK" };
+
+	rig_exec(a, "CREATE TABLE t (i int)");
+	for (int i = 0; i < 4; i++) {
+		rig_exec(a, "BEGIN");
+		rig_exec(a, "INSERT INTO t VALUES (1)");
+		rig_exec(a, rig_printf("PREPARE TRANSACTION 'p %d'", i).s);
+		cr_assert_eq(PQtransactionStatus(a), PQTRANS_IDLE);
+		cr_assert_str_eq(rig_query(b, "SELECT count(*) FROM t").s,
+		                 rig_printf("%d", (i + 1) / 2).s);
+		cr_assert_eq(PQtransactionStatus(b), PQTRANS_IDLE);
+		rig_exec(i < 2 ? a : b, rig_printf("%s PREPARED 'p %d'", ends[i % 2], i).s);
+	}
+	cr_assert_str_eq(rig_query(a, "SELECT count(*) FROM t").s, "2");
+	cr_assert_eq(rig_log_count(rig, "pinned"), 0);
+	PQfinish(a);
+	PQfinish(b);
+	rig_stop(rig);
+}
+
 Test(pool, mode_is_chosen_per_database)
 {
 	struct rig *rig;
@@ -274,6 +329,27 @@ Test(pool, wait_has_a_deadline_that_tells_the_cause)
 	rig_exec(a, "COMMIT");
 	PQfinish(a);
 	PQfinish(b);
+	rig_stop(rig);
+}
+
+/* It hears why without having sent its Sync, once, and that is the end. */
+Test(pool, batch_that_waits_in_vain_is_told_before_its_sync)
+{
+	struct rig *rig = start("p_batch", "query_wait_timeout = 1\n", "pool_size=1");
+	PGconn *a = join(rig, "p_batch");
+	struct script say = { 0 };
+	struct frames f;
+
+	rig_exec(a, "BEGIN");
+	frames_login(&f, rig, "alice", "p_batch");
+	script_parse(&say, "", "SELECT 1");
+	script_bind(&say, "");
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "E!");
+	cr_assert_str_eq(f.sqlstate, "53300", "%s", f.message);
+	frames_drop(&f);
+	rig_exec(a, "COMMIT");
+	PQfinish(a);
 	rig_stop(rig);
 }
 
