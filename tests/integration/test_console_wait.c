@@ -133,6 +133,44 @@ Test(console_wait, cancel_of_an_idle_console_does_nothing)
 	PQfinish(operator);
 }
 
+/* --- batches --- */
+
+static void send_params(PGconn *conn, const char *sql)
+{
+	cr_assert(PQsendQueryParams(conn, sql, 0, NULL, NULL, NULL, NULL, 0), "%s",
+	          PQerrorMessage(conn));
+}
+
+/* Of a batch that was answered in part the Sync still has to come: PAUSE waits for that, and what comes
+ * behind it waits for RESUME. */
+Test(console_wait, pause_comes_before_the_last_sync)
+{
+	PGconn *operator = console(), *alice = rig_connect(rig, "dbname=app");
+
+	cr_assert(PQenterPipelineMode(alice));
+	send_params(alice, "SELECT 'before'");
+	cr_assert(PQsendFlushRequest(alice) && PQflush(alice) == 0);
+	cr_assert_str_eq(rig_scalar(alice).s, "before");
+	cr_assert(PQsendQuery(operator, "PAUSE app"));
+	cr_assert(rig_console_wait(rig, "SHOW DATABASES", "name", "app", "paused", "1",
+	                           RIG_PATIENCE_MS));
+	cr_assert(rig_stays_silent(operator, SILENT_MS), "paused in the middle of a batch");
+	send_params(alice, "SELECT 'more of it'");
+	cr_assert(PQsendFlushRequest(alice) && PQflush(alice) == 0);
+	cr_assert_str_eq(rig_scalar(alice).s, "more of it");
+	cr_assert(rig_stays_silent(operator, SILENT_MS), "paused in the middle of a batch");
+	cr_assert(PQpipelineSync(alice));
+	PQclear(PQgetResult(alice));
+	cr_assert_str_eq(rig_outcome(operator).s, "");
+	send_params(alice, "SELECT 'behind'");
+	cr_assert(PQpipelineSync(alice));
+	cr_assert(rig_stays_silent(alice, SILENT_MS), "served although paused");
+	rig_exec(operator, "RESUME app");
+	cr_assert_str_eq(rig_scalar(alice).s, "behind");
+	PQfinish(alice);
+	PQfinish(operator);
+}
+
 /* --- when one needs it most --- */
 
 /* Nobody else gets in, nobody is served: whoever looks after it does, by TLS and by the Unix
