@@ -151,6 +151,53 @@ Test(flow, query_of_100_megabytes_flows_through)
 	rig_stop(rig);
 }
 
+#define ROW (100u * 1000 * 1000)
+
+/* One message of COPY, of which nobody knows what is in it: here a row, and its end. */
+static void send_row(struct frames *f)
+{
+	static char chunk[1000 * 1000];
+	uint8_t header[5] = { 'd' };
+
+	memset(chunk, 'x', sizeof(chunk));
+	for (int i = 0; i < 4; i++)
+		header[1 + i] = (uint8_t)((4 + ROW + 1) >> (24 - 8 * i));
+	rig_tls_send(f->ssl, header, sizeof(header));
+	for (size_t sent = 0; sent < ROW; sent += sizeof(chunk))
+		rig_tls_send(f->ssl, chunk, sizeof(chunk));
+	rig_tls_send(f->ssl, "\n", 1);
+}
+
+Test(flow, row_of_100_megabytes_is_copied_in_and_out)
+{
+	struct frames f;
+	long before;
+	size_t n = 0;
+
+	memory_is_told_exactly();
+	start("r_copy", 1);
+	frames_login(&f, rig, "alice", "r_copy");
+	script_query(&say, "CREATE TABLE t (line text)");
+	script_query(&say, rig_printf("COPY t FROM STDIN WHERE length(line) = %u", ROW).s);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'G', 1).s, "CZG");
+	before = memory_peak();
+	send_row(&f);
+	script_put(&say, 'c', NULL, 0);
+	frames_send(&f, &say);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "CZ");
+	cr_assert_str_eq(f.tag, "COPY 1");
+	script_query(&say, "COPY t TO STDOUT");
+	frames_send(&f, &say);
+	cr_assert_eq(take_big(&f, &n), 'H');
+	cr_assert_eq(take_big(&f, &n), 'd');
+	cr_assert_eq(n, ROW + 1);
+	cr_assert_str_eq(frames_until(&f, 'Z', 1).s, "cCZ");
+	cr_assert_lt(memory_peak() - before, GROWTH_MAX);
+	frames_drop(&f);
+	rig_stop(rig);
+}
+
 Test(flow, client_that_does_not_read_costs_no_memory_and_nobody_else)
 {
 	struct frames f;
