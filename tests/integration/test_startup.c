@@ -465,6 +465,11 @@ Test(startup, first_client_of_a_route_is_negotiated_with_exactly_once)
 	assert_version_case(&version_cases[4]);
 }
 
+Test(startup, first_client_of_a_route_hears_of_its_options_exactly_once)
+{
+	assert_version_case(&version_cases[7]);
+}
+
 Test(startup, several_unknown_options_are_all_named)
 {
 	const char *const params[] = { "user", "alice", "_pq_.a", "1", "database", "app", "_pq_.b", "",
