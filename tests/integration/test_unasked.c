@@ -1,0 +1,351 @@
+/* What servers say without being asked: parameters that changed, notices, notifications. It comes at any
+ * moment, and the server is an impostor, which chooses the moments. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "tests/integration/impostor.h"
+#include "tests/integration/rig_priv.h"
+
+TestSuite(unasked, .timeout = 60);
+
+#define ELSEWHERE "Asia/Tokyo"
+
+static struct impostor impostor;
+static struct rig *rig;
+static _Atomic bool dribbles;      /* every byte by itself */
+static _Atomic bool speak, spoken; /* what is left to say, once the test says so */
+static _Atomic int restored;       /* statements of the pooler's own about the time zone */
+static _Atomic int rolled_back;    /* and such to end a transaction */
+
+/* --- the impostor: in its thread no assertion may be made --- */
+
+static char zone[64]; /* of the session, as PostgreSQL would have it */
+
+static void tell(SSL *ssl, struct script *say)
+{
+	size_t sent;
+
+	for (size_t i = 0; dribbles && i < say->len; i++)
+		SSL_write_ex(ssl, say->at + i, 1, &sent);
+	if (dribbles)
+		say->len = 0;
+	else
+		impostor_tell(ssl, say);
+}
+
+static void put_zone(struct script *say, const char *value)
+{
+	char body[100];
+	int n = snprintf(body, sizeof(body), "TimeZone%c%s", '\0', value);
+
+	snprintf(zone, sizeof(zone), "%s", value);
+	script_put(say, 'S', body, (size_t)n + 1);
+}
+
+static void put_notice(struct script *say)
+{
+	static const char notice[] = "SNOTICE\0VNOTICE\0C00000\0Mhear this\0";
+
+	script_put(say, 'N', notice, sizeof(notice));
+}
+
+static void put_notification(struct script *say)
+{
+	static const char notification[] = "\0\0\0\1news\0nothing";
+
+	script_put(say, 'A', notification, sizeof(notification));
+}
+
+static void put_unasked(struct script *say)
+{
+	put_zone(say, ELSEWHERE);
+	put_notice(say);
+	put_notification(say);
+}
+
+static void put_end(struct script *say, const char *tag, const char *status)
+{
+	script_text(say, 'C', tag);
+	script_put(say, 'Z', status, 1);
+}
+
+static void put_rows(struct script *say)
+{
+	script_put(say, 'T', "\0\0", 2);
+	put_notice(say);
+	script_put(say, 'D', "\0\0", 2);
+	put_zone(say, ELSEWHERE);
+	script_put(say, 'D', "\0\0", 2);
+	put_notification(say);
+	script_text(say, 'C', "SELECT 2");
+	put_notice(say);
+	script_put(say, 'Z', "I", 1);
+}
+
+static void put_copy(struct script *say)
+{
+	script_put(say, 'H', "\0\0\0", 3);
+	for (int i = 0; i < 3; i++)
+		script_put(say, 'd', "one row\n", 8);
+	put_zone(say, ELSEWHERE);
+	script_put(say, 'd', "\\.\n", 3);
+	script_put(say, 'c', NULL, 0);
+	put_end(say, "COPY 4", "I");
+}
+
+/* The pooler's own: it is carried out, and commented upon. */
+static void put_own(struct script *say, const char *query)
+{
+	const char *at = strstr(query, "TimeZone'");
+	char value[64] = "";
+
+	put_notice(say);
+	if (at != NULL && sscanf(at, "TimeZone'%*[^']'%60[^']", value) == 1) {
+		put_zone(say, value);
+		restored++;
+	}
+	put_notification(say);
+	rolled_back += strncmp(query, "ROLLBACK", 8) == 0;
+	put_end(say, "SELECT 1", "I");
+}
+
+/* Behind an answer, when the client has it. */
+static void speak_when_told(SSL *ssl, struct script *say)
+{
+	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
+
+	while (!speak && rig_now_ms() < deadline)
+		rig_nap();
+	put_unasked(say);
+	tell(ssl, say);
+	spoken = true;
+}
+
+static void answer(SSL *ssl, const char *query, struct script *say)
+{
+	bool more = strncmp(query, "speak", 5) == 0;
+
+	if (strcmp(query, "rows") == 0)
+		put_rows(say);
+	else if (strcmp(query, "copy") == 0)
+		put_copy(say);
+	else if (strcmp(query, "show") == 0)
+		put_end(say, zone, "I");
+	else if (strcmp(query, "begin") == 0 || strcmp(query, "speak in a transaction") == 0)
+		put_end(say, "BEGIN", "T");
+	else if (more || strcmp(query, "at once") == 0)
+		put_end(say, "OK", "I");
+	else
+		put_own(say, query);
+	if (strcmp(query, "at once") == 0)
+		put_unasked(say);
+	tell(ssl, say);
+	if (more)
+		speak_when_told(ssl, say);
+}
+
+static void receive(struct impostor *im, int fd)
+{
+	SSL *ssl = impostor_secure(im, fd);
+	struct script *say = calloc(1, sizeof(*say));
+	char body[4096];
+
+	snprintf(zone, sizeof(zone), "UTC");
+	if (ssl != NULL && impostor_hear(ssl, true, body, sizeof(body)) != 0) {
+		impostor_put_welcome(say);
+		impostor_tell(ssl, say);
+		while (impostor_hear(ssl, false, body, sizeof(body)) == 'Q')
+			answer(ssl, body, say);
+	}
+	free(say);
+	SSL_free(ssl);
+}
+
+/* --- the clients --- */
+
+struct client {
+	struct frames f;
+	char zone[64]; /* as it was told */
+};
+
+static struct client a, b;
+static struct script say;
+
+static void start(void)
+{
+	struct client *clients[] = { &a, &b };
+
+	rig_require();
+	impostor_start(&impostor, NULL, receive, NULL);
+	rig = rig_start("workers = 1\n",
+	                rig_printf("app = host=127.0.0.1 port=%d pool_size=1\n", impostor.port).s,
+	                NULL);
+	for (size_t i = 0; i < 2; i++) {
+		frames_login(&clients[i]->f, rig, "alice", "app");
+		snprintf(clients[i]->zone, sizeof(clients[i]->zone), "UTC");
+	}
+}
+
+static void stop(void)
+{
+	frames_drop(&a.f);
+	frames_drop(&b.f);
+	rig_stop(rig);
+	impostor_stop(&impostor);
+	cr_assert_eq(impostor.connections, 1, "the server was given up");
+}
+
+/* Types of all messages up to the first one of that type; what they tell is noted. */
+static struct rig_text hear(struct client *c, char last)
+{
+	struct rig_text got = { "" };
+	char body[4096];
+	size_t n, len = 0;
+
+	do {
+		got.s[len] = rig_tls_message(c->f.ssl, (uint8_t *)body, sizeof(body) - 1, &n,
+		                             RIG_PATIENCE_MS);
+		body[n < sizeof(body) ? n : sizeof(body) - 1] = '\0';
+		if (got.s[len] == 'S' && strcmp(body, "TimeZone") == 0)
+			snprintf(c->zone, sizeof(c->zone), "%.60s", body + sizeof("TimeZone"));
+		else if (got.s[len] == 'C')
+			snprintf(c->f.tag, sizeof(c->f.tag), "%.60s", body);
+	} while (got.s[len] != '\0' && got.s[len] != last && ++len < sizeof(got.s) - 1);
+	return got;
+}
+
+static void hears(struct client *c, const char *want)
+{
+	cr_assert_str_eq(hear(c, want[strlen(want) - 1]).s, want);
+}
+
+static void asks(struct client *c, const char *query, const char *answers)
+{
+	script_query(&say, query);
+	frames_send(&c->f, &say);
+	hears(c, answers);
+}
+
+/* What it was told is so, and it is told nothing else. */
+static void all_is_well(struct client *c)
+{
+	asks(c, "show", "CZ");
+	cr_assert_str_eq(c->f.tag, c->zone);
+}
+
+static void let_it_speak(void)
+{
+	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
+
+	speak = true;
+	while (!spoken && rig_now_ms() < deadline)
+		rig_nap();
+	cr_assert(spoken);
+	speak = spoken = false;
+}
+
+/* --- the tests --- */
+
+Test(unasked, words_of_an_idle_server_reach_nobody)
+{
+	start();
+	for (int i = 0; i < 3; i++) {
+		asks(&a, "speak", "CZ");
+		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "sv_idle", "1",
+		                           RIG_PATIENCE_MS));
+		let_it_speak();
+		all_is_well(&b);
+		cr_assert_eq(restored, i + 1, "the next client has its time zone by chance");
+		all_is_well(&a);
+		cr_assert_str_eq(a.zone, "UTC");
+		cr_assert_str_eq(b.zone, "UTC");
+	}
+	stop();
+}
+
+/* The session may have them or not, but nobody else; and it is told the truth. */
+Test(unasked, words_right_behind_the_end_of_an_answer)
+{
+	struct rig_text heard;
+
+	start();
+	for (int i = 0; i < 3; i++) {
+		asks(&a, "at once", "CZ");
+		all_is_well(&b);
+		cr_assert_str_eq(b.zone, "UTC");
+		script_query(&say, "show");
+		frames_send(&a.f, &say);
+		heard = hear(&a, 'Z');
+		cr_assert(strcmp(heard.s, "CZ") == 0 || strcmp(heard.s, "SNACZ") == 0, "%s",
+		          heard.s);
+		cr_assert_str_eq(a.f.tag, a.zone);
+	}
+	stop();
+}
+
+Test(unasked, words_inside_a_transaction_are_its_clients)
+{
+	start();
+	for (int i = 0; i < 2; i++) {
+		asks(&a, "speak in a transaction", "CZ");
+		let_it_speak();
+		hears(&a, "SNA");
+		cr_assert_str_eq(a.zone, ELSEWHERE);
+		all_is_well(&a); /* and it commits */
+		all_is_well(&b);
+		cr_assert_str_eq(b.zone, "UTC");
+		all_is_well(&a);
+		cr_assert_str_eq(a.zone, ELSEWHERE);
+	}
+	stop();
+}
+
+Test(unasked, words_while_it_is_cleaned_up_behind_a_client)
+{
+	start();
+	for (int i = 0; i < 3; i++) {
+		asks(&a, "begin", "CZ");
+		frames_drop(&a.f);
+		all_is_well(&b);
+		cr_assert_eq(rolled_back, i + 1);
+		frames_login(&a.f, rig, "alice", "app");
+		all_is_well(&a);
+	}
+	stop();
+}
+
+static void in_the_middle(void)
+{
+	asks(&a, "rows", "TNDSDACNZ");
+	cr_assert_str_eq(a.zone, ELSEWHERE);
+	all_is_well(&b);
+	all_is_well(&a);
+	asks(&b, "copy", "HdddSdcCZ");
+	cr_assert_str_eq(b.zone, ELSEWHERE);
+	all_is_well(&a);
+	all_is_well(&b);
+}
+
+Test(unasked, words_in_the_middle_of_an_answer)
+{
+	start();
+	in_the_middle();
+	cr_assert_geq(restored, 1);
+	stop();
+}
+
+Test(unasked, words_and_answers_that_come_byte_by_byte)
+{
+	start();
+	dribbles = true;
+	in_the_middle();
+	asks(&a, "speak in a transaction", "CZ");
+	let_it_speak();
+	hears(&a, "SNA");
+	all_is_well(&a);
+	all_is_well(&b);
+	stop();
+}
