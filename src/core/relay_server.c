@@ -200,7 +200,7 @@ static enum err completed(struct server *srv, const uint8_t *body, size_t len)
 	return ERR_OK;
 }
 
-/* An answer to the session that holds it. */
+/* An answer to the session that holds it; or an error that stands for one. */
 static void session_message(struct server *srv, const struct frame *f, const uint8_t *body)
 {
 	size_t len = f->size - FRAME_HEADER;
@@ -208,7 +208,7 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 
 	if (type == 'E' && is_fatal(body, len))
 		srv->fatal = true;
-	if (type == 'E' && body != NULL)
+	if (type == 'E' && body != NULL && srv->chore == CHORE_NONE)
 		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
 }
 
@@ -228,7 +228,7 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	if (srv->session == NULL && srv->chore == CHORE_NONE)
 		return idle_message(srv, f, body);
 	srv->dropping = false;
-	if (srv->session != NULL && srv->chore == CHORE_NONE)
+	if (srv->session != NULL && (srv->chore == CHORE_NONE || srv->chore == CHORE_FETCH))
 		session_message(srv, f, body);
 	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
 		statements_at_query(srv, srv->chore == CHORE_NONE);
