@@ -278,10 +278,10 @@ void statements_deallocated(struct server *srv)
 
 	if (names->len == 0)
 		return;
-	name = bytes_of((const char *)names->at);
+	name = bytes_of((const char *)names->at + sizeof(uint32_t)); /* behind its place */
 	if (n != NULL)
 		prepared_drop(n, table_of(srv), name);
-	buf_consume(names, name.len + 1);
+	buf_consume(names, sizeof(uint32_t) + name.len + 1);
 }
 
 void statements_forget(struct server *srv)

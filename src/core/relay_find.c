@@ -100,14 +100,18 @@ static enum err keep_up(const struct about *a, struct alias *alias)
 	return prepared_change(a->s->prepared, t, alias, st);
 }
 
-bool statements_deallocates(const struct server *srv, struct bytes name)
+bool statements_deallocates(const struct server *srv, struct bytes name, const struct step *since)
 {
-	const char *at = (const char *)srv->deallocating.at;
-	const char *end = at + srv->deallocating.len;
+	const uint8_t *at = srv->deallocating.at, *end = at + srv->deallocating.len;
+	struct bytes named;
+	uint32_t place;
 
-	for (; at < end; at += strlen(at) + 1)
-		if (bytes_equal(bytes_of(at), name))
+	for (; at < end; at += sizeof(place) + named.len + 1) {
+		memcpy(&place, at, sizeof(place));
+		named = bytes_of((const char *)at + sizeof(place));
+		if (bytes_equal(named, name) && (since == NULL || (int32_t)(place - since->seq) > 0))
 			return true;
+	}
 	return false;
 }
 
@@ -125,14 +129,14 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 	if (step != NULL) {
 		if (!statements_in_batch(srv, step))
 			return FOUND_LATER;
-		if (step->kind == STEP_CLOSE)
+		if (step->kind == STEP_CLOSE || statements_deallocates(srv, name, step))
 			return statements_as_is(to, name);
 		to->st = step->alias->st;
 		to->name = pstatement_name(table_of(a->s), to->st);
 		return FOUND_RENAMED;
 	}
 	alias = n != NULL ? prepared_find(n, name) : NULL;
-	if (alias == NULL || alias->st == NULL || statements_deallocates(srv, name))
+	if (alias == NULL || alias->st == NULL || statements_deallocates(srv, name, NULL))
 		return statements_as_is(to, name);
 	if (keep_up(a, alias) != ERR_OK) {
 		statements_no_memory(a);

@@ -268,8 +268,10 @@ static enum feed_next pass_parse(const struct about *a)
 		return pass_unnamed_parse(a);
 	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
 		return statements_hold(a);
-	if (step == NULL && statements_deallocates(a->srv, a->m.name))
+	if (statements_deallocates(a->srv, a->m.name, step)) {
+		step = NULL; /* it is gone when this one comes */
 		alias = NULL;
+	}
 	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
 		return pass_duplicate(a);
 	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */

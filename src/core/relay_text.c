@@ -143,11 +143,14 @@ static enum feed_next rename_one(struct rewriting *r, const struct sql_mention *
 static enum feed_next remember(const struct about *a, const struct sql_mention *m)
 {
 	struct pstatement_table *t = a->s->worker->statements;
+	struct buf *names = &a->srv->deallocating;
+	uint32_t place = a->srv->tracker.sent;
 	struct bytes name = bytes_of(m->name);
 	struct alias *alias;
 
-	if (m->kind == SQL_DEALLOCATE && a->srv->deallocating.len < FRAME_WHOLE_MAX &&
-	    buf_append(&a->srv->deallocating, name.at, name.len + 1) != ERR_OK)
+	if (m->kind == SQL_DEALLOCATE && names->len < FRAME_WHOLE_MAX &&
+	    (buf_append(names, &place, sizeof(place)) != ERR_OK ||
+	     buf_append(names, name.at, name.len + 1) != ERR_OK))
 		return statements_no_memory(a);
 	if (m->kind != SQL_PREPARE || prepared_find(a->s->prepared, name) != NULL ||
 	    a->s->prepared->bytes > (size_t)a->s->worker->site->settings.max_client_prepared_memory)

@@ -66,6 +66,32 @@ Test(prepared_order, bind_that_will_fail_gives_no_portal)
 	duo_finish();
 }
 
+/* ---- DEALLOCATE ---- */
+
+Test(prepared_order, name_is_free_behind_its_deallocate_in_one_batch)
+{
+	duo_start("o_free", 1, NULL);
+	for (int i = 2; i < 4; i++) {
+		script_parse(&say, "mine", "SELECT 1");
+		script_parse(&say, "", "DEALLOCATE mine");
+		script_bind(&say, "");
+		script_execute(&say, 0);
+		prepare("mine", rig_printf("SELECT generate_series(1, %d)", i).s);
+		expect(&a, "112C1tTZ");
+		execute("mine");
+		expect_rows(&a, "2DCZ", i);
+		script_parse(&say, "", "DEALLOCATE mine");
+		script_bind(&say, "");
+		script_execute(&say, 0);
+		script_parse(&say, "", "DEALLOCATE mine");
+		script_bind(&say, "");
+		script_execute(&say, 0);
+		script_sync(&say);
+		expect_error(&a, "12C12EZ", "26000", "\"mine\"");
+	}
+	duo_finish();
+}
+
 /* ---- statements in queries ---- */
 
 Test(prepared_order, query_that_names_two_that_are_lost_fails_once)

@@ -72,7 +72,9 @@ struct server {
 	struct copies copies;        /* what is prepared on it */
 	struct steps steps;          /* and what is about to be */
 	uint64_t unnamed_ticket;     /* whose unnamed statement it has: see prepared.h; 0: nobody's who counts */
-	struct buf deallocating;     /* names in texts that were sent, in that order, each with its NUL */
+	/* Names in texts that were sent, in that order: the text's place (uint32_t), as in steps, and the name
+	 * with its NUL. */
+	struct buf deallocating;
 	bool portal_bound;           /* its session has bound the unnamed portal since its last Query */
 	bool portal_asked;           /* or has sent such Binds: places of the first and the last, as in steps */
 	uint32_t portal_first, portal_last;
