@@ -100,6 +100,21 @@ static enum err keep_up(const struct about *a, struct alias *alias)
 	return prepared_change(a->s->prepared, t, alias, st);
 }
 
+/* A text that drops all is on its way, in the open batch or before it. */
+static bool is_forgetting(struct server *srv)
+{
+	if (tracker_in_batch(&srv->tracker) &&
+	    (int32_t)(srv->forgetting_place - srv->steps.batch) <= 0)
+		srv->forgetting = false;
+	return srv->forgetting;
+}
+
+bool statements_forgets(struct server *srv, const struct step *since)
+{
+	return is_forgetting(srv) &&
+	       (since == NULL || (int32_t)(srv->forgetting_place - since->seq) > 0);
+}
+
 bool statements_deallocates(const struct server *srv, struct bytes name, const struct step *since)
 {
 	const uint8_t *at = srv->deallocating.at, *end = at + srv->deallocating.len;
@@ -123,8 +138,7 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 	struct alias *alias;
 
 	/* A query may be on its way that drops it. */
-	srv->forgetting = srv->forgetting && !tracker_in_batch(&srv->tracker);
-	if (srv->forgetting || (srv->deallocating.len > 0 && !tracker_in_batch(&srv->tracker)))
+	if ((is_forgetting(srv) || srv->deallocating.len > 0) && !tracker_in_batch(&srv->tracker))
 		return FOUND_LATER;
 	if (step != NULL) {
 		if (!statements_in_batch(srv, step))

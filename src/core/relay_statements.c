@@ -268,7 +268,7 @@ static enum feed_next pass_parse(const struct about *a)
 		return pass_unnamed_parse(a);
 	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
 		return statements_hold(a);
-	if (statements_deallocates(a->srv, a->m.name, step)) {
+	if (statements_deallocates(a->srv, a->m.name, step) || statements_forgets(a->srv, step)) {
 		step = NULL; /* it is gone when this one comes */
 		alias = NULL;
 	}

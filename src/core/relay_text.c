@@ -29,8 +29,10 @@ static bool backslashes(const struct session *s)
 
 void text_noticed(const struct about *a, struct bytes text, unsigned traits)
 {
-	if ((traits & SQL_FORGETS_STATEMENTS) != 0)
+	if ((traits & SQL_FORGETS_STATEMENTS) != 0) {
 		a->srv->forgetting = true;
+		a->srv->forgetting_place = a->srv->tracker.sent;
+	}
 	if ((traits & (SQL_SETS | SQL_SETS_LOCAL)) != 0)
 		a->srv->setting = true;
 	pins_notice(a->srv, text, traits);

@@ -71,7 +71,10 @@ enum found statements_find(const struct about *a, struct target *to);
 /* Is it on the server, under which name, and with this shape (0: whatever shape)? */
 enum found statements_find_copy(const struct about *a, struct pstatement *st, uint64_t shape,
                                 struct target *to);
-/* A text that the batch has carried out, if it comes so far, deallocates it; one behind that step (NULL: any). */
+/* A text that the batch has carried out, if it comes so far, deallocates all; one behind that step (NULL:
+ * any). Carried out it may not be, if it was only bound. */
+bool statements_forgets(struct server *srv, const struct step *since);
+/* The same of this one. */
 bool statements_deallocates(const struct server *srv, struct bytes name, const struct step *since);
 enum found statements_find_named(const struct about *a, struct bytes name, struct target *to);
 /* The server gets what it lacks. The client's message waits for what that turns out to be: FEED_STOP; but

@@ -68,6 +68,21 @@ Test(prepared_order, bind_that_will_fail_gives_no_portal)
 
 /* ---- DEALLOCATE ---- */
 
+Test(prepared_order, name_is_free_behind_deallocate_all_in_one_batch)
+{
+	duo_start("o_all", 1, NULL);
+	prepare("mine", "SELECT generate_series(1, 3)");
+	expect(&a, "1tTZ");
+	script_parse(&say, "", "DEALLOCATE ALL");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	prepare("mine", "SELECT generate_series(1, 4)");
+	expect(&a, "12C1tTZ");
+	execute("mine");
+	expect_rows(&a, "2DCZ", 4);
+	duo_finish();
+}
+
 Test(prepared_order, name_is_free_behind_its_deallocate_in_one_batch)
 {
 	duo_start("o_free", 1, NULL);

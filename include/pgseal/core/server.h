@@ -80,6 +80,7 @@ struct server {
 	uint32_t portal_first, portal_last;
 	bool setting;                /* a text was sent in this transaction that may change parameters */
 	bool forgetting;             /* a text was sent that drops all named statements */
+	uint32_t forgetting_place;   /* behind how many extended messages */
 	struct buf instead;          /* goes to the client for the message that is being dropped */
 	bool session_bound;          /* lent in session mode: reset before anybody else gets it */
 	struct pins pins;            /* what it has of its session's that nobody else may meet */
