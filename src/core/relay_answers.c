@@ -305,8 +305,6 @@ static const struct refusal_row {
 	/* Drivers that prepare anew by themselves go by the routine. */
 	{ REFUSAL_CHANGED, MISSING, SQLSTATE_FEATURE_NOT_SUPPORTED,
 	  "cached plan must not change result type", NULL, "RevalidateCachedQuery" },
-	{ REFUSAL_PORTAL, SQLSTATE_INVALID_CURSOR_NAME, SQLSTATE_INVALID_CURSOR_NAME,
-	  "portal \"\" does not exist", NULL, "exec_execute_message" },
 	{ REFUSAL_LIMIT, MISSING, SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
 	  "prepared statements take more memory than a client may have",
 	  "Close statements that are no longer needed, or raise max_client_prepared_memory.", NULL },
@@ -389,7 +387,10 @@ bool statements_reword(struct server *srv, struct bytes body, struct buf *out)
 	if (strcmp((const char *)view.sqlstate.at, MISSING) == 0)
 		copies_set_lost(&srv->copies, name);
 	reworded = write_refusal((const char *)view.sqlstate.at, name, &w);
-	if (!reworded && (alias = client_name(srv, name)) != NULL)
+	if (strcmp((const char *)view.sqlstate.at, SQLSTATE_INVALID_CURSOR_NAME) == 0 &&
+	    bytes_equal(name, bytes_of(REFUSAL_PORTAL))) /* the unnamed one */
+		reworded = write_renamed(body, name, bytes_of(""), &w);
+	else if (!reworded && (alias = client_name(srv, name)) != NULL)
 		reworded = write_renamed(
 			body, name, (struct bytes){ (const uint8_t *)alias->name, alias->len }, &w);
 	if (reworded && writer_status(&w) == ERR_OK)
