@@ -174,64 +174,99 @@ static enum chore_next fetch_message(struct server *srv, char type)
 
 /* ---- barrier ---- */
 
-/* A Sync, in case the server ignores everything up to one, and a query whose answer cannot be mistaken
- * for anything of the client's: its column has a name that nobody can know. */
+/* Of the high half, where PostgreSQL has no types of its own. */
+static enum err make_nonce(struct server *srv)
+{
+	size_t i;
+
+	if (RAND_bytes(srv->nonce, sizeof(srv->nonce)) != 1)
+		return ERR_TLS;
+	for (i = 0; i < sizeof(srv->nonce); i += sizeof(uint32_t))
+		srv->nonce[i] |= 0x80;
+	return ERR_OK;
+}
+
+/* A Sync, in case the server ignores everything up to one, and a description that cannot be mistaken for
+ * anything of the client's: of a statement whose parameters have types that nobody can know. It would end
+ * a transaction, so that it may be parsed in one that has failed, too; but it is never executed. */
 enum err chore_barrier(struct server *srv)
 {
 	struct buf out = { 0 };
 	struct writer w = writer_to(&out);
-	uint64_t nonce;
-	char sql[64];
-	enum err rc;
+	enum err rc = make_nonce(srv);
 
-	if (RAND_bytes((unsigned char *)&nonce, sizeof(nonce)) != 1)
-		return ERR_TLS;
-	snprintf(srv->nonce, sizeof(srv->nonce), "barrier_%016jx", (uintmax_t)nonce);
-	snprintf(sql, sizeof(sql), "SELECT 1 AS %s", srv->nonce);
+	if (rc != ERR_OK)
+		return rc;
 	writer_begin(&w, 'S');
 	writer_end(&w);
-	message_write_query(&w, sql);
+	writer_begin(&w, 'P');
+	writer_str(&w, "");
+	writer_str(&w, "ROLLBACK");
+	writer_u16(&w, sizeof(srv->nonce) / sizeof(uint32_t));
+	writer_bytes(&w, (struct bytes){ srv->nonce, sizeof(srv->nonce) });
+	writer_end(&w);
+	writer_begin(&w, 'D');
+	writer_str(&w, "S");
+	writer_end(&w);
+	writer_begin(&w, 'S');
+	writer_end(&w);
 	if ((rc = writer_status(&w)) == ERR_OK) {
 		stream_write(&srv->stream, out.at, out.len);
 		srv->chore = CHORE_BARRIER;
 		srv->barrier_seen = false;
 		srv->withheld = '\0';
+		srv->parse_withheld = false;
 	}
 	buf_free(&out);
 	return rc;
 }
 
-/* The last ReadyForQuery before the answer to our query is our Sync's; any before it were owed to the
- * client. Which is which shows only with the next message, so each is held back until then. */
-static void barrier_ready(struct server *srv, char status)
+static bool is_our_answer(const struct server *srv, char type, const uint8_t *body, size_t len)
+{
+	const size_t count = sizeof(uint16_t);
+
+	return type == 't' && body != NULL && len == count + sizeof(srv->nonce) &&
+	       memcmp(body + count, srv->nonce, sizeof(srv->nonce)) == 0;
+}
+
+/* It was owed to the client. */
+static void release_withheld(struct server *srv)
 {
 	struct buf out = { 0 };
 	struct writer w = writer_to(&out);
 
-	if (srv->withheld != '\0') {
-		message_write_ready(&w, srv->withheld);
-		if (writer_status(&w) == ERR_OK)
-			stream_write(&srv->session->stream, out.at, out.len);
-		buf_free(&out);
+	if (srv->withheld == '\0')
+		return;
+	message_write_ready(&w, srv->withheld);
+	if (srv->parse_withheld) {
+		writer_begin(&w, '1');
+		writer_end(&w);
 	}
-	srv->withheld = status;
+	if (writer_status(&w) == ERR_OK)
+		stream_write(&srv->session->stream, out.at, out.len);
+	buf_free(&out);
+	srv->withheld = '\0';
+	srv->parse_withheld = false;
 }
 
-static bool is_our_answer(const struct server *srv, char type, const uint8_t *body, size_t len)
-{
-	return type == 'T' && body != NULL &&
-	       memmem(body, len, srv->nonce, strlen(srv->nonce) + 1) != NULL;
-}
-
+/* The last ReadyForQuery before our description, and the ParseComplete between the two, are ours; any before
+ * were owed to the client. Which is which shows only with the next message: until then they are held back. */
 static enum chore_next barrier_message(struct server *srv, char type, const uint8_t *body,
                                        size_t len)
 {
 	srv->barrier_seen = srv->barrier_seen || is_our_answer(srv, type, body, len);
-	if (!srv->barrier_seen && type == 'Z')
-		barrier_ready(srv, (char)body[0]);
-	else if (!srv->barrier_seen)
-		return CHORE_PASS; /* a late answer to the client */
-	if (!srv->barrier_seen || type != 'Z')
+	if (type == 'A' || type == 'N' || type == 'S')
+		return CHORE_PASS;
+	if (!srv->barrier_seen && type == '1' && srv->withheld != '\0' && !srv->parse_withheld) {
+		srv->parse_withheld = true;
+		return CHORE_GO_ON;
+	}
+	if (!srv->barrier_seen) {
+		release_withheld(srv);
+		srv->withheld = type == 'Z' ? (char)body[0] : '\0';
+		return type == 'Z' ? CHORE_GO_ON : CHORE_PASS; /* a late answer to the client */
+	}
+	if (type != 'Z')
 		return CHORE_GO_ON;
 	srv->chore = CHORE_NONE;
 	srv->unnamed_ticket = 0;

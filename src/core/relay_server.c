@@ -257,7 +257,7 @@ static bool must_be_whole(struct server *srv, const struct frame *f)
 	if ((f->row->flags & FRAME_WHOLE) != 0)
 		return true;
 	return f->size < FRAME_WHOLE_MAX &&
-	       (type == (srv->chore == CHORE_BARRIER ? 'T' : 'E') || type == 'C' ||
+	       (type == (srv->chore == CHORE_BARRIER ? 't' : 'E') || type == 'C' ||
 	        (type == 'D' && srv->chore == CHORE_PROBE) || statements_look_at(srv, f));
 }
 

@@ -461,16 +461,15 @@ bool tracker_quiet(const struct tracker *t)
 	return t->len == 0 && !t->copy_active;
 }
 
-/* Idle but for doubt. */
+/* Between batches and queries. */
 static bool rests(const struct tracker *t)
 {
-	return tracker_quiet(t) && t->status == 'I' && !t->batch_open && !t->skipping &&
-	       !t->copy_in && !t->lost;
+	return tracker_quiet(t) && !t->batch_open && !t->skipping && !t->copy_in && !t->lost;
 }
 
 bool tracker_idle(const struct tracker *t)
 {
-	return rests(t) && !t->doubtful;
+	return rests(t) && t->status == 'I' && !t->doubtful;
 }
 
 bool tracker_wants_barrier(const struct tracker *t)
@@ -506,8 +505,7 @@ bool tracker_in_batch(const struct tracker *t)
 
 bool tracker_settles(const struct tracker *t)
 {
-	return t->doubtful && !t->lost && !t->batch_open && !t->skipping && !t->copy_in &&
-	       (!tracker_quiet(t) || t->status == 'I');
+	return t->doubtful && !t->lost && !t->batch_open && !t->skipping && !t->copy_in;
 }
 
 bool tracker_owes_query(const struct tracker *t)

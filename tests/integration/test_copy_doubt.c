@@ -24,14 +24,21 @@ static PGconn *join(const char *database)
 	return rig_connect(rig, rig_printf("dbname=%s", database).s);
 }
 
-/* One server, a table t; the client in raw frames and another one. */
-static void start(const char *database)
+/* A table t; the client in raw frames and another one. */
+static void start_on(const char *database, const char *settings, const char *keys)
 {
 	crowd_database(database);
-	rig = rig_start("workers = 1\n", crowd_entry(database, "pool_size=1").s, NULL);
+	rig = rig_start(rig_printf("workers = 1\n%s", settings).s, crowd_entry(database, keys).s,
+	                NULL);
 	other = join(database);
 	rig_exec(other, "CREATE TABLE t (i int)");
 	frames_login(&frames, rig, "alice", database);
+}
+
+/* One server. */
+static void start(const char *database)
+{
+	start_on(database, "", "pool_size=1");
 }
 
 /* From now on COPY t FROM fails between its CopyInResponse and its first row. */
@@ -132,6 +139,82 @@ Test(copy_doubt, query_behind_a_failed_copy_and_two_syncs_keeps_its_transaction)
 		script_query(&say, "ROLLBACK");
 		expect(1, "CZ");
 		cr_assert_str_eq(rig_scalar(other).s, "other");
+		hears_its_own(other, 3);
+	}
+	finish();
+}
+
+/* Its first statement failed even before the client knew that it is in a block. */
+Test(copy_doubt, query_that_fails_in_a_block_behind_a_failed_copy_and_two_syncs)
+{
+	start("y_aborted");
+	let_copies_fail();
+	for (int i = 0; i < 10; i++) {
+		copy_in_a_batch();
+		script_put(&say, 'c', NULL, 0);
+		script_sync(&say);
+		script_query(&say, "BEGIN; SELECT 1/0");
+		expect(3, "12GEZZCEZ");
+		cr_assert_str_eq(frames.sqlstate, "22012", "%s", frames.message);
+		script_query(&say, "SELECT 1");
+		expect(1, "EZ");
+		cr_assert_str_eq(frames.sqlstate, "25P02", "%s", frames.message);
+		script_query(&say, "ROLLBACK");
+		expect(1, "CZ");
+		hears_its_own(other, 3);
+	}
+	finish();
+}
+
+static void prepare(const char *name, const char *sql)
+{
+	script_parse(&say, name, sql);
+	script_sync(&say);
+}
+
+static void execute(const char *name)
+{
+	script_bind(&say, name);
+	script_execute(&say, 0);
+	script_sync(&say);
+}
+
+/* Statements that other servers have, new ones, and those that end the trouble; none of them needs a
+ * simple query. */
+Test(copy_doubt, statements_go_on_in_the_block_of_a_failed_copy)
+{
+	start_on("y_block", "server_round_robin = 1\n", "pool_size=2 min_pool_size=2");
+	prepare("begin", "BEGIN");
+	prepare("save", "SAVEPOINT s");
+	prepare("back", "ROLLBACK TO s");
+	prepare("end", "ROLLBACK");
+	expect(4, "1Z1Z1Z1Z");
+	for (int i = 0; i < 6; i++) {
+		execute("begin");
+		execute("save");
+		expect(2, "2CZ2CZ");
+		copy_in_a_batch();
+		for (int syncs = 0; syncs < i / 2; syncs++)
+			script_sync(&say);
+		script_put(&say, 'd', "no number\n", 10);
+		script_put(&say, 'c', NULL, 0);
+		script_sync(&say);
+		frames_send(&frames, &say);
+		cr_assert_str_eq(frames_until(&frames, 'E', 1).s, "12GE");
+		cr_assert_str_eq(frames_until(&frames, 'Z', 1).s, "Z");
+		prepare("new", "SELECT 1");
+		expect(1, "EZ");
+		cr_assert_str_eq(frames.sqlstate, "25P02", "%s", frames.message);
+		if (i % 2 == 0) {
+			execute("back");
+			prepare("new", "SELECT 1");
+			execute("new");
+			script_text(&say, 'C', "Snew");
+			script_sync(&say);
+			expect(4, "2CZ1Z2DCZ3Z");
+		}
+		execute("end");
+		expect(1, "2CZ");
 		hears_its_own(other, 3);
 	}
 	finish();

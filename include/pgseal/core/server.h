@@ -66,8 +66,9 @@ struct server {
 	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
 	bool cancel_again;           /* and another was asked for meanwhile */
 	bool barrier_seen;           /* the barrier's own answer has begun */
-	char nonce[28];              /* the name of its answer's column */
+	uint8_t nonce[16];           /* types of parameters in its answer */
 	char withheld;               /* status of a ReadyForQuery that the barrier holds back; 0: none */
+	bool parse_withheld;         /* and a ParseComplete behind it */
 	bool cut;                    /* half a message was sent: nothing may ever follow it */
 	struct copies copies;        /* what is prepared on it */
 	struct steps steps;          /* and what is about to be */

@@ -65,9 +65,10 @@ enum err tracker_from_server(struct tracker *t, char type, char status) MUST_CHE
 bool tracker_idle(const struct tracker *t);
 /* Nothing owed by the server for now (it may still be in a transaction block or doubtful). */
 bool tracker_quiet(const struct tracker *t);
-/* As quiet, and only doubt stands between it and idle: ask the server with a barrier, a Sync and
- * behind it a Query whose answer cannot be mistaken for anything else. (The Sync, because in doubt
- * the server may even be ignoring everything up to one; its own answer proves nothing.) The barrier
+/* As quiet, nothing is open but perhaps a transaction block, and there is doubt: ask the server with a
+ * barrier, a Sync and behind it something whose answer cannot be mistaken for anything else. (The Sync,
+ * because in doubt the server may even be ignoring everything up to one; its own answer proves
+ * nothing.) The barrier
  * does not go through tracker_from_client, and until it is answered nothing of the client's may;
  * all that the server sends, answers to the barrier included, goes through tracker_from_server. */
 bool tracker_wants_barrier(const struct tracker *t);
