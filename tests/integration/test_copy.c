@@ -18,14 +18,20 @@ static struct frames frames;
 static struct script say;
 static PGconn *other;
 
-/* One server, a table t of integers; the client in raw frames and another one. */
-static void start(const char *database)
+/* A table t of integers; the client in raw frames and another one. */
+static void start_on(const char *database, const char *settings, const char *keys)
 {
 	crowd_database(database);
-	rig = rig_start(NULL, crowd_entry(database, "pool_size=1").s, NULL);
+	rig = rig_start(settings, crowd_entry(database, keys).s, NULL);
 	other = rig_connect(rig, rig_printf("dbname=%s", database).s);
 	rig_exec(other, "CREATE TABLE t (i int)");
 	frames_login(&frames, rig, "alice", database);
+}
+
+/* One server. */
+static void start(const char *database)
+{
+	start_on(database, NULL, "pool_size=1");
 }
 
 /* Both clients can go on, and the table has so many rows. */
@@ -186,6 +192,37 @@ Test(copy, early_sync_and_an_error_leave_the_server_in_step)
 		cr_assert_str_eq(rig_query(other, "SELECT 'in step'").s, "in step");
 	}
 	finish("0");
+}
+
+/* Which has to be prepared on each server before it is executed, with the Sync behind it. */
+Test(copy, of_named_statements_goes_on_whichever_server_it_gets)
+{
+	start_on("k_named", "server_round_robin = 1\n", "pool_size=2 min_pool_size=2");
+	script_parse(&say, "in", "COPY t FROM STDIN");
+	script_parse(&say, "out", "COPY (SELECT 7) TO STDOUT");
+	script_sync(&say);
+	expect('Z', 1, "11Z");
+	for (int i = 0; i < 4; i++) {
+		script_bind(&say, "in");
+		script_execute(&say, 0);
+		script_sync(&say);
+		expect('G', 1, "2G");
+		data("1\n");
+		script_put(&say, 'c', NULL, 0);
+		script_sync(&say);
+		expect('Z', 1, "CZ");
+		script_bind(&say, "in");
+		script_execute(&say, 0);
+		script_sync(&say);
+		data("2\n");
+		script_put(&say, 'c', NULL, 0);
+		script_sync(&say);
+		script_bind(&say, "out");
+		script_execute(&say, 0);
+		script_sync(&say);
+		expect('Z', 2, "2GCZ2HdcCZ");
+	}
+	finish("8");
 }
 
 Test(copy, and_queries_may_be_sent_ahead)
