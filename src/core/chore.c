@@ -103,9 +103,13 @@ static enum chore_next setup_message(struct server *srv, char type)
 enum err chore_probe(struct server *srv)
 {
 	struct buf sql = { 0 };
-	enum err rc;
+	enum err rc = ERR_OK;
 
-	if ((rc = pins_question(srv, &sql)) == ERR_OK)
+	/* What the session has set is known by now; what comes on top of that is due to the answers. */
+	relay_keep_params(srv->session);
+	if (srv->session_bound)
+		rc = params_settle(srv->pool->worker->params, &srv->params, srv->session->wanted);
+	if (rc == ERR_OK && (rc = pins_question(srv, &sql)) == ERR_OK)
 		rc = server_query(srv, CHORE_PROBE, (const char *)sql.at);
 	buf_free(&sql);
 	return rc;
@@ -124,7 +128,6 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);
 	/* The client's next message may be here already: behind a RESET it wants what it began with. */
-	relay_keep_params(srv->session);
 	return chore_setup(srv) == ERR_OK ? CHORE_DONE : CHORE_FAILED;
 }
 

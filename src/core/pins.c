@@ -1,6 +1,7 @@
 #include "pgseal/core/pins.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,19 +92,31 @@ static bool is_of_transaction(const char *name)
 	       strcmp(name, "transaction_deferrable") == 0;
 }
 
-static void touch(struct server *srv, const char *name)
+/* In lower case, as it is compared. */
+static void ask_about(struct server *srv, const char *name)
 {
 	struct buf *touched = &srv->pins.touched;
+	char lower[SQL_NAME_MAX + 1];
+	size_t i;
 
+	for (i = 0; name[i] != '\0' && i < SQL_NAME_MAX; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
+	lower[i] = '\0';
+	if (touched_has(touched, lower))
+		return;
+	if (name[i] != '\0' || touched->len > TOUCHED_MAX_BYTES ||
+	    buf_append(touched, lower, i + 1) != ERR_OK)
+		pins_add(srv, PIN_SETTING);
+}
+
+static void touch(struct server *srv, const char *name)
+{
 	if (is_of_transaction(name))
 		return;
 	if (strcmp(name, "session_authorization") == 0)
 		srv->pins.suspected |= BIT(PIN_ROLE);
-	if (is_reported(srv, name) || touched_has(touched, name))
-		return;
-	if (touched->len > TOUCHED_MAX_BYTES ||
-	    buf_append(touched, name, strlen(name) + 1) != ERR_OK)
-		pins_add(srv, PIN_SETTING);
+	if (!is_reported(srv, name))
+		ask_about(srv, name);
 }
 
 /* Whatever the session has set of those that are not reported. */
@@ -116,6 +129,39 @@ static void touch_all(struct server *srv)
 		if (!params_at(p, i)->reported)
 			touch(srv, params_at(p, i)->name);
 	srv->pins.suspected |= srv->pins.held & BIT(PIN_ROLE);
+}
+
+/* RESET leads to what the server was started or logged in with, which is not what its session began with. */
+static void touch_first(struct server *srv, const char *name)
+{
+	const char *first = params_get(srv->session->initial, name),
+		   *usual = params_get(srv->pool->greeting, name);
+
+	if (first != NULL && (usual == NULL || strcmp(first, usual) != 0))
+		ask_about(srv, name);
+}
+
+static void touch_all_first(struct server *srv)
+{
+	const struct params *p = srv->session->initial;
+	size_t i;
+
+	for (i = 0; i < params_count(p); i++)
+		touch_first(srv, params_at(p, i)->name);
+}
+
+static void notice_resets(struct server *srv, struct bytes text)
+{
+	struct sql_mention m;
+	struct sql_cursor c;
+
+	sql_begin(&c, text, false);
+	while (sql_next(&c, &m)) {
+		if (m.kind == SQL_RESET)
+			touch_first(srv, m.name);
+		else if (m.kind == SQL_RESET_ALL || m.kind == SQL_DISCARD_ALL)
+			touch_all_first(srv);
+	}
 }
 
 static void notice_settings(struct server *srv, struct bytes text)
@@ -138,7 +184,9 @@ void pins_notice(struct server *srv, struct bytes text, unsigned traits)
 {
 	int i;
 
-	if (traits == 0 || mode_of(srv) == PIN_OFF)
+	if ((traits & (SQL_SETS | SQL_FORGETS_STATEMENTS)) != 0 && srv->session->initial != NULL)
+		notice_resets(srv, text);
+	if (traits == 0 || srv->session_bound || mode_of(srv) == PIN_OFF)
 		return;
 	for (i = 0; i < PINS; i++)
 		if ((traits & rows[i].trait) != 0)
@@ -239,14 +287,34 @@ static bool is_long(struct reader r, size_t size)
 	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
 }
 
+/* The client has heard of the server's own value. */
+static enum err tell_first(struct session *s, const struct param *first)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	message_write_parameter(&w, first->name, first->value);
+	if (writer_status(&w) == ERR_OK)
+		stream_write(&s->stream, out.at, out.len);
+	buf_free(&out);
+	return writer_status(&w);
+}
+
 /* The value that the session began with is what RESET leads back to. */
 static enum err follow_reset(struct server *srv, const char *name)
 {
 	struct params_table *t = srv->pool->worker->params;
 	struct session *s = srv->session;
 	const struct param *first = params_find(s->initial, name);
-	enum err rc = params_drop(t, &srv->params, name);
+	bool reported = is_reported(srv, name);
+	enum err rc = ERR_OK;
 
+	if (first == NULL && reported)
+		return ERR_OK;
+	if (reported)
+		rc = tell_first(s, first);
+	else
+		rc = params_drop(t, &srv->params, name);
 	if (rc != ERR_OK)
 		return rc;
 	return first != NULL ? params_put(t, &s->wanted, name, first->value, false)
@@ -281,7 +349,7 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	            ? strcmp(source, "session") != 0
 	            : value[0] == '\0' || (strcmp(name, "role") == 0 && strcmp(value, "none") == 0))
 		return follow_reset(srv, name);
-	return follow_set(srv, name, value);
+	return is_reported(srv, name) ? ERR_OK : follow_set(srv, name, value);
 }
 
 enum err pins_row(struct server *srv, struct bytes body)
@@ -368,6 +436,8 @@ void pins_answered(struct server *srv, bool failed)
 
 	if (failed && p->touched.len > 0)
 		found |= BIT(PIN_SETTING);
+	if (srv->session_bound) /* it has the server anyway */
+		found = 0;
 	p->held &= ~p->suspected | found;
 	p->suspected = 0;
 	buf_free(&p->touched);

@@ -432,10 +432,13 @@ def startup_parameters(_):
 
 @scenario
 def reset_of_startup_options(_):
-    with closing(autocommit(options="-c work_mem=7MB")) as conn:
+    with closing(autocommit(options="-c work_mem=7MB -c datestyle=German")) as conn:
         query(conn, "set work_mem = '8MB'")
         query(conn, "reset work_mem")
         query(conn, "show work_mem")
+        query(conn, "set datestyle = ISO")
+        conn.reset()
+        query(conn, "select date '2020-02-01'")
 
 
 @scenario

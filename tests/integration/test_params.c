@@ -268,6 +268,60 @@ Test(params, cannot_bend_the_poolers_own_statements)
 	finish(a, b);
 }
 
+/* As PostgreSQL has it: RESET leads to what the connection began with, and the client hears of it. */
+static void resets(PGconn *conn, const char *change, const char *reset)
+{
+	rig_exec(conn, change);
+	rig_exec(conn, reset);
+	shows(conn, "TimeZone", "Asia/Tokyo");
+	shows(conn, "DateStyle", "SQL, DMY");
+	shows(conn, "client_encoding", "LATIN1");
+	shows(conn, "search_path", "one");
+	shows(conn, "work_mem", "1MB");
+	cr_assert_str_eq(PQparameterStatus(conn, "TimeZone"), "Asia/Tokyo", "%s", reset);
+	cr_assert_str_eq(PQparameterStatus(conn, "client_encoding"), "LATIN1", "%s", reset);
+}
+
+#define CHANGES                                                                          \
+	"SET TimeZone = 'America/Lima'; SET DateStyle = 'ISO, MDY'; SET work_mem = '3MB';" \
+	"SET client_encoding = 'UTF8'; SET search_path = two"
+#define ONE_BY_ONE \
+	"RESET timezone; RESET DateStyle; RESET client_encoding; RESET work_mem; RESET search_path"
+
+static void reset_leads_back(const char *database, const char *mode)
+{
+	PGconn *a, *b;
+
+	crowd_database(database);
+	rig = rig_start("workers = 1\n", crowd_entry(database, mode).s, NULL);
+	a = join(database, "client_encoding=LATIN1 options='-c TimeZone=Asia/Tokyo -c DateStyle=SQL,DMY "
+	                   "-c search_path=one -c work_mem=1MB'");
+	b = join(database, "");
+	resets(a, CHANGES, ONE_BY_ONE);
+	resets(a, CHANGES, "RESET ALL");
+	resets(a, CHANGES, "DISCARD ALL");
+	resets(a, "BEGIN; " CHANGES "; COMMIT", "BEGIN; RESET ALL; COMMIT");
+	resets(a, "SELECT 1", "DISCARD ALL");
+	/* what is set anew behind it stays */
+	rig_exec(a, "RESET ALL; SET work_mem = '4MB'; SET TimeZone = 'America/Lima'");
+	shows(a, "work_mem", "4MB");
+	shows(a, "TimeZone", "America/Lima");
+	shows(a, "DateStyle", "SQL, DMY");
+	shows(b, "client_encoding", "UTF8");
+	shows(b, "work_mem", rig_admin_query("SHOW work_mem").s);
+	finish(a, b);
+}
+
+Test(params, reset_leads_to_what_the_connection_began_with_in_transaction_mode)
+{
+	reset_leads_back("q_back", "pool_size=1");
+}
+
+Test(params, reset_leads_to_what_the_connection_began_with_in_session_mode)
+{
+	reset_leads_back("q_back_session", "pool_size=2 pool_mode=session");
+}
+
 /* The server does not tell what becomes of search_path. */
 Test(params, that_the_server_does_not_report_are_in_force_whatever_a_client_does)
 {

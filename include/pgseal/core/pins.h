@@ -44,7 +44,8 @@ struct pin_words {
 };
 struct pin_words pins_words(const struct pins *p);
 
-/* This text, with these traits, is about to be carried out for srv's session. */
+/* This text, with these traits, is about to be carried out for srv's session; in session mode, only what it
+ * resets counts. */
 void pins_notice(struct server *srv, struct bytes text, unsigned traits);
 /* Texts are watched for what they do to its parameters. */
 bool pins_watch(const struct server *srv);
