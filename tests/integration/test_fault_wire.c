@@ -49,29 +49,30 @@ static int reach_postgres(void)
 	return -1;
 }
 
-/* How many bytes were passed on, at most so many; 0 at the end. */
-static long pass(int from, int to, long most)
+/* How many bytes were passed on, at most so many; 0 at the end. They count before anybody can have seen them. */
+static long pass(int from, int to, long most, _Atomic long *count)
 {
 	char bytes[16384];
 	size_t room = most < (long)sizeof(bytes) ? (size_t)most : sizeof(bytes);
 	ssize_t n = recv(from, bytes, room, 0);
 
+	if (n > 0)
+		*count += n;
 	return n > 0 && send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n ? n : 0;
 }
 
 static void connect_both(int client, int server, long limit)
 {
 	struct pollfd ends[2] = { { client, POLLIN, 0 }, { server, POLLIN, 0 } };
+	_Atomic long asked = 0;
 	long n = 1;
 
 	wire.brought = 0;
 	while (n > 0 && wire.brought < limit && poll(ends, 2, -1) > 0) {
 		if (ends[0].revents != 0)
-			n = pass(client, server, limit);
-		if (n > 0 && ends[1].revents != 0) {
-			n = pass(server, client, limit - wire.brought);
-			wire.brought += n;
-		}
+			n = pass(client, server, limit, &asked);
+		if (n > 0 && ends[1].revents != 0)
+			n = pass(server, client, limit - wire.brought, &wire.brought);
 	}
 }
 
