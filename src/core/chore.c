@@ -62,6 +62,24 @@ static void adopt(struct session *s, struct server *srv)
 	s->unproven = false;
 }
 
+static void send_ready(struct session *s, char status)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	message_write_ready(&w, status);
+	if (writer_status(&w) == ERR_OK)
+		stream_write(&s->stream, out.at, out.len);
+	buf_free(&out);
+}
+
+void chore_release_ready(struct server *srv)
+{
+	if (srv->ready_owed)
+		send_ready(srv->session, 'I');
+	srv->ready_owed = false;
+}
+
 enum err chore_setup(struct server *srv)
 {
 	struct session *s = srv->session;
@@ -95,6 +113,7 @@ static enum chore_next setup_message(struct server *srv, char type)
 	    params_settle(srv->pool->worker->params, &srv->params, srv->session->wanted) != ERR_OK)
 		return CHORE_FAILED;
 	adopt(srv->session, srv);
+	chore_release_ready(srv);
 	return CHORE_DONE;
 }
 
@@ -128,7 +147,11 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);
 	/* The client's next message may be here already: behind a RESET it wants what it began with. */
-	return chore_setup(srv) == ERR_OK ? CHORE_DONE : CHORE_FAILED;
+	if (chore_setup(srv) != ERR_OK)
+		return CHORE_FAILED;
+	if (srv->chore == CHORE_NONE)
+		chore_release_ready(srv);
+	return CHORE_DONE;
 }
 
 /* ---- a statement for a query ---- */

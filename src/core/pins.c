@@ -137,8 +137,10 @@ static void touch_first(struct server *srv, const char *name)
 	const char *first = params_get(srv->session->initial, name),
 		   *usual = params_get(srv->pool->greeting, name);
 
-	if (first != NULL && (usual == NULL || strcmp(first, usual) != 0))
-		ask_about(srv, name);
+	if (first == NULL || (usual != NULL && strcmp(first, usual) == 0))
+		return;
+	ask_about(srv, name);
+	srv->pins.resetting = true;
 }
 
 static void touch_all_first(struct server *srv)
@@ -440,6 +442,7 @@ void pins_answered(struct server *srv, bool failed)
 		found = 0;
 	p->held &= ~p->suspected | found;
 	p->suspected = 0;
+	p->resetting = false;
 	buf_free(&p->touched);
 	if (((p->held | found) & BIT(PIN_STATEMENT)) == 0 && srv->session->prepared != NULL)
 		prepared_drop_own(srv->session->prepared, srv->pool->worker->statements);

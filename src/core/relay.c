@@ -106,7 +106,7 @@ static struct server *separate(struct session *s)
 	relay_keep_params(s);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
-	srv->forgetting = srv->setting = false;
+	srv->forgetting = srv->setting = srv->ready_owed = false;
 	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;
@@ -188,6 +188,16 @@ static bool must_ask(const struct server *srv)
 	       !statements_bind_to_server(srv->session); /* which is dropped by it */
 }
 
+/* True: it goes on with the answer. */
+static bool ask(struct session *s)
+{
+	if (!relay_between(s) || why_over(s) != CLOSE_QUIT || !must_ask(s->server))
+		return false;
+	if (chore_probe(s->server) != ERR_OK)
+		session_close(s, CLOSE_NO_MEMORY, NULL);
+	return true;
+}
+
 /* The server of a session has said all that had come: where does that leave the two? */
 static void settle_session(struct session *s)
 {
@@ -195,6 +205,11 @@ static void settle_session(struct session *s)
 	enum close_reason why;
 	bool over;
 
+	if (srv->ready_owed && srv->chore == CHORE_NONE) {
+		if (ask(s))
+			return;
+		chore_release_ready(srv);
+	}
 	relay_resume(s);
 	if (s->state != SESSION_ACTIVE)
 		return;
@@ -203,9 +218,8 @@ static void settle_session(struct session *s)
 	over = why != CLOSE_QUIT;
 	if (relay_between(s) && over) {
 		session_close(s, why, NULL);
-	} else if (relay_between(s) && must_ask(srv)) {
-		if (chore_probe(srv) != ERR_OK)
-			session_close(s, CLOSE_NO_MEMORY, NULL);
+	} else if (ask(s)) {
+		return;
 	} else if (relay_between(s) && may_part(s)) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);

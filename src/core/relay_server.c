@@ -212,6 +212,13 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
 }
 
+/* What the client has reset is set right before it hears that it may go on. */
+static bool holds_ready(struct server *srv, char status)
+{
+	srv->ready_owed = status == 'I' && srv->pins.resetting && tracker_idle(&srv->tracker);
+	return srv->ready_owed;
+}
+
 static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
 {
 	struct step *step = statements_step(srv, f);
@@ -236,8 +243,10 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	portal_answered(srv, type, answered);
 	if (rc == ERR_OK)
 		rc = statements_answer(srv, f, body, step, &ours);
-	if (rc == ERR_OK && type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE)
+	if (rc == ERR_OK && type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE) {
 		count_ready(srv->session, srv);
+		ours = holds_ready(srv, (char)body[0]) || ours;
+	}
 	if (rc == ERR_OK && type == 'C')
 		rc = completed(srv, body, len);
 	else if (type == 'E')

@@ -20,6 +20,8 @@ enum chore_next {
 enum err chore_setup(struct server *srv) MUST_CHECK;
 /* Ask the server what its session, which is between transactions, has left in it. ERR_NO_MEMORY. */
 enum err chore_probe(struct server *srv) MUST_CHECK;
+/* The client gets the ReadyForQuery that waited for that, if one does. */
+void chore_release_ready(struct server *srv);
 struct about;
 struct target;
 /* Prepare a statement in a batch of ours, in front of the client's message. Nothing may be owed.

@@ -35,6 +35,7 @@ struct pins {
 	unsigned warned;    /* the client has been told of these: pin = warn */
 	bool counted;       /* among those of its route */
 	bool too_many;      /* it is one more than may be: its session ends */
+	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
 };
 

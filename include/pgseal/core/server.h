@@ -69,6 +69,7 @@ struct server {
 	uint8_t nonce[16];           /* types of parameters in its answer */
 	char withheld;               /* status of a ReadyForQuery that the barrier holds back; 0: none */
 	bool parse_withheld;         /* and a ParseComplete behind it */
+	bool ready_owed;             /* the client's ReadyForQuery waits for what it reset to be set right */
 	bool cut;                    /* half a message was sent: nothing may ever follow it */
 	struct copies copies;        /* what is prepared on it */
 	struct steps steps;          /* and what is about to be */
