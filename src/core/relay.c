@@ -66,7 +66,7 @@ void relay_attach(struct session *s, struct server *srv)
 	server_set_state(srv, SERVER_ACTIVE);
 	srv->session = s;
 	srv->used = true;
-	srv->portal_bound = srv->portal_asked = false;
+	portal_forget(srv);
 	srv->session_bound = s->mode == POOL_SESSION;
 	if (srv->session_bound)
 		srv->unnamed_ticket = 0; /* what it parses goes unseen */

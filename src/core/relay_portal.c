@@ -24,6 +24,12 @@ bool portal_is_unnamed(char type, struct bytes have)
 	return type == 'D' && have.len > FRAME_HEADER + 1 && at[0] == 'P' && at[1] == '\0';
 }
 
+/* Which answer belongs to what is not certain: a COPY went wrong. */
+static bool in_doubt(const struct server *srv)
+{
+	return srv->tracker.lost || srv->tracker.doubtful;
+}
+
 /* A Bind is on its way that the server has not answered yet. */
 static bool is_asked(const struct server *srv)
 {
@@ -32,8 +38,6 @@ static bool is_asked(const struct server *srv)
 
 enum portal portal_find(const struct server *srv, char type, bool unnamed)
 {
-	const struct tracker *t = &srv->tracker;
-
 	if (!unnamed || type == 'B' || srv->portal_bound)
 		return PORTAL_THERE;
 	if (!is_asked(srv))
@@ -41,16 +45,25 @@ enum portal portal_find(const struct server *srv, char type, bool unnamed)
 	/* If a Bind of this batch fails, so does what is behind it. */
 	if ((int32_t)(srv->portal_last - srv->steps.batch) >= 0)
 		return PORTAL_THERE;
-	return t->lost || t->doubtful ? PORTAL_MISSING : PORTAL_LATER;
+	return in_doubt(srv) ? PORTAL_MISSING : PORTAL_LATER;
 }
 
-void portal_note(struct server *srv, char type, bool unnamed)
+void portal_forget(struct server *srv)
+{
+	srv->portal_bound = srv->portal_asked = srv->portal_tried = srv->portal_others = false;
+}
+
+void portal_note(struct server *srv, char type, bool unnamed, bool heeded)
 {
 	uint32_t place = srv->tracker.sent - 1;
 
-	if (type == 'Q')
-		srv->portal_bound = srv->portal_asked = false;
-	if (type != 'B' || !unnamed)
+	if (type == 'Q' && (heeded || in_doubt(srv)))
+		portal_forget(srv);
+	if (type == 'B' && unnamed)
+		srv->portal_tried = true;
+	else if (type == 'B')
+		srv->portal_others = true;
+	if (type != 'B' || !unnamed || !heeded)
 		return;
 	if (!is_asked(srv))
 		srv->portal_first = place;
@@ -62,6 +75,12 @@ void portal_answered(struct server *srv, char type, uint32_t place)
 {
 	uint32_t answered = srv->tracker.answered;
 
+	/* Places tell nothing, and what was thought skipped may have been heeded. */
+	if (in_doubt(srv)) {
+		srv->portal_bound = srv->portal_bound ||
+		                    (type == '2' && srv->portal_tried && !srv->portal_others);
+		return;
+	}
 	if (!srv->portal_asked || answered == place)
 		return;
 	/* One of a named portal between the two tells that the first was good. */

@@ -46,7 +46,9 @@ bool statements_reword(struct server *srv, struct bytes body, struct buf *out);
 void statements_at_query(struct server *srv, bool clients);
 /* Marks an unnamed statement: see prepared.h. */
 uint64_t statements_ticket(struct worker *w);
-/* relay_portal.c: behind the tracker, which had counted so many extended messages as answered before. */
+/* relay_portal.c: nobody has bound the unnamed portal. */
+void portal_forget(struct server *srv);
+/* Behind the tracker, which had counted so many extended messages as answered before. */
 void portal_answered(struct server *srv, char type, uint32_t place);
 /* The server has deallocated the next of those that were to be. */
 void statements_deallocated(struct server *srv);

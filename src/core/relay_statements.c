@@ -410,8 +410,7 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		next = pass(&a);
 	if (next != FEED_ON)
 		return next;
-	if (heeded)
-		portal_note(a.srv, a.type, unnamed);
+	portal_note(a.srv, a.type, unnamed, heeded);
 	count(s, a.type);
 	return FEED_ON;
 }

@@ -107,8 +107,8 @@ enum portal {
 	PORTAL_LATER,   /* shows when what is under way has been answered */
 };
 enum portal portal_find(const struct server *srv, char type, bool unnamed);
-/* Such a message goes on to the server, which heeds it. */
-void portal_note(struct server *srv, char type, bool unnamed);
+/* Such a message goes on to the server, which heeds it, or skips it as far as is known. */
+void portal_note(struct server *srv, char type, bool unnamed, bool heeded);
 enum feed_next portal_refuse(const struct about *a);
 
 /* ---- insertion.c: messages of ours among the client's ---- */

@@ -78,6 +78,8 @@ struct server {
 	 * with its NUL. */
 	struct buf deallocating;
 	bool portal_bound;           /* its session has bound the unnamed portal since its last Query */
+	bool portal_tried;           /* or has sent such a Bind, which may have been skipped; */
+	bool portal_others;          /* and one of a named portal */
 	bool portal_asked;           /* or has sent such Binds: places of the first and the last, as in steps */
 	uint32_t portal_first, portal_last;
 	bool setting;                /* a text was sent in this transaction that may change parameters */
