@@ -143,27 +143,13 @@ static void touch_first(struct server *srv, const char *name)
 	srv->pins.resetting = true;
 }
 
-static void touch_all_first(struct server *srv)
+void pins_reset(struct server *srv)
 {
 	const struct params *p = srv->session->initial;
 	size_t i;
 
 	for (i = 0; i < params_count(p); i++)
 		touch_first(srv, params_at(p, i)->name);
-}
-
-static void notice_resets(struct server *srv, struct bytes text)
-{
-	struct sql_mention m;
-	struct sql_cursor c;
-
-	sql_begin(&c, text, false);
-	while (sql_next(&c, &m)) {
-		if (m.kind == SQL_RESET)
-			touch_first(srv, m.name);
-		else if (m.kind == SQL_RESET_ALL || m.kind == SQL_DISCARD_ALL)
-			touch_all_first(srv);
-	}
 }
 
 static void notice_settings(struct server *srv, struct bytes text)
@@ -175,6 +161,8 @@ static void notice_settings(struct server *srv, struct bytes text)
 	while (sql_next(&c, &m)) {
 		if (m.kind == SQL_SET || m.kind == SQL_RESET)
 			touch(srv, m.name);
+		if (m.kind == SQL_RESET) /* or SET to DEFAULT */
+			touch_first(srv, m.name);
 		else if (m.kind == SQL_RESET_ALL || m.kind == SQL_DISCARD_ALL)
 			touch_all(srv);
 		else if (m.kind == SQL_SET_UNKNOWN)
@@ -186,9 +174,7 @@ void pins_notice(struct server *srv, struct bytes text, unsigned traits)
 {
 	int i;
 
-	if ((traits & (SQL_SETS | SQL_FORGETS_STATEMENTS)) != 0 && srv->session->initial != NULL)
-		notice_resets(srv, text);
-	if (traits == 0 || srv->session_bound || mode_of(srv) == PIN_OFF)
+	if (traits == 0 || mode_of(srv) == PIN_OFF)
 		return;
 	for (i = 0; i < PINS; i++)
 		if ((traits & rows[i].trait) != 0)

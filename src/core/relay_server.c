@@ -162,6 +162,7 @@ enum tag {
 	TAG_SETTINGS = 1,
 	TAG_STATEMENTS = 2,
 	TAG_DEALLOCATE = 4,
+	TAG_RESETS = 8,
 };
 
 static unsigned tag_of(const uint8_t *body, size_t len)
@@ -171,8 +172,8 @@ static unsigned tag_of(const uint8_t *body, size_t len)
 		unsigned tag;
 	} tags[] = {
 		{ "SET", TAG_SETTINGS },
-		{ "RESET", TAG_SETTINGS },
-		{ "DISCARD ALL", TAG_SETTINGS | TAG_STATEMENTS },
+		{ "RESET", TAG_SETTINGS | TAG_RESETS },
+		{ "DISCARD ALL", TAG_SETTINGS | TAG_STATEMENTS | TAG_RESETS },
 		{ "DEALLOCATE ALL", TAG_STATEMENTS },
 		{ "DEALLOCATE", TAG_DEALLOCATE },
 	};
@@ -194,6 +195,8 @@ static enum err completed(struct server *srv, const uint8_t *body, size_t len)
 		statements_forget(srv);
 	if ((tag & TAG_DEALLOCATE) != 0)
 		statements_deallocated(srv);
+	if ((tag & TAG_RESETS) != 0 && srv->chore == CHORE_NONE && srv->session != NULL)
+		pins_reset(srv);
 	/* Otherwise the text told. */
 	if ((tag & TAG_SETTINGS) != 0 && srv->chore == CHORE_NONE && !pins_watch(srv))
 		return params_doubt(srv->pool->worker->params, &srv->params);

@@ -12,7 +12,6 @@
 
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
-#include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 #include "statements_priv.h"
 
@@ -399,8 +398,6 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		return statements_hold(&a);
 	if (portal == PORTAL_MISSING && heeded)
 		return portal_refuse(&a);
-	if (heeded && found == PSTATEMENT_NAMED && s->mode == POOL_SESSION && !session_replicates(s))
-		text_suspected(&a); /* of RESET */
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
 	if (s->mode != POOL_TRANSACTION || !heeded || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);

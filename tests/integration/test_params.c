@@ -269,10 +269,8 @@ Test(params, cannot_bend_the_poolers_own_statements)
 }
 
 /* As PostgreSQL has it: RESET leads to what the connection began with, and the client hears of it. */
-static void resets(PGconn *conn, const char *change, const char *reset)
+static void expect_first(PGconn *conn, const char *reset)
 {
-	rig_exec(conn, change);
-	rig_exec(conn, reset);
 	/* at once: drivers go by it */
 	cr_assert_str_eq(PQparameterStatus(conn, "TimeZone"), "Asia/Tokyo", "%s", reset);
 	cr_assert_str_eq(PQparameterStatus(conn, "client_encoding"), "LATIN1", "%s", reset);
@@ -283,11 +281,29 @@ static void resets(PGconn *conn, const char *change, const char *reset)
 	shows(conn, "work_mem", "1MB");
 }
 
+static void resets(PGconn *conn, const char *change, const char *reset)
+{
+	rig_exec(conn, change);
+	rig_exec(conn, reset);
+	expect_first(conn, reset);
+}
+
 #define CHANGES                                                                          \
 	"SET TimeZone = 'America/Lima'; SET DateStyle = 'ISO, MDY'; SET work_mem = '3MB';" \
 	"SET client_encoding = 'UTF8'; SET search_path = two"
 #define ONE_BY_ONE \
 	"RESET timezone; RESET DateStyle; RESET client_encoding; RESET work_mem; RESET search_path"
+
+/* Its text was seen when it was prepared, and not again. */
+static void resets_by_statement(PGconn *conn)
+{
+	PQclear(PQprepare(conn, "back", "RESET ALL", 0, NULL));
+	for (int i = 0; i < 3; i++) {
+		rig_exec(conn, CHANGES);
+		PQclear(PQexecPrepared(conn, "back", 0, NULL, NULL, NULL, 0));
+		expect_first(conn, "by a statement");
+	}
+}
 
 static void reset_leads_back(const char *database, const char *mode)
 {
@@ -303,6 +319,7 @@ static void reset_leads_back(const char *database, const char *mode)
 	resets(a, CHANGES, "DISCARD ALL");
 	resets(a, "BEGIN; " CHANGES "; COMMIT", "BEGIN; RESET ALL; COMMIT");
 	resets(a, "SELECT 1", "DISCARD ALL");
+	resets_by_statement(a);
 	/* what is set anew behind it stays */
 	rig_exec(a, "RESET ALL; SET work_mem = '4MB'; SET TimeZone = 'America/Lima'");
 	shows(a, "work_mem", "4MB");

@@ -45,9 +45,10 @@ struct pin_words {
 };
 struct pin_words pins_words(const struct pins *p);
 
-/* This text, with these traits, is about to be carried out for srv's session; in session mode, only what it
- * resets counts. */
+/* This text, with these traits, is about to be carried out for srv's session. */
 void pins_notice(struct server *srv, struct bytes text, unsigned traits);
+/* Parameters of srv's session have been reset, it shows not which. In session mode too. */
+void pins_reset(struct server *srv);
 /* Texts are watched for what they do to its parameters. */
 bool pins_watch(const struct server *srv);
 /* It holds that for certain. */
