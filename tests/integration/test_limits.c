@@ -311,8 +311,9 @@ Test(limits, waiting_for_descriptors_costs_no_processor)
 {
 	struct rig *rig = rig_start("gates = 1\n", NULL, NULL);
 	struct guest flood[FLOOD];
+	int before = guest_descriptors(rig);
 
-	limit_descriptors(rig, guest_descriptors(rig) + 5);
+	limit_descriptors(rig, before + 5);
 	for (int i = 0; i < FLOOD; i++)
 		flood[i] = guest_clear(rig);
 	cr_assert(rig_wait_log(rig, "accept: ", RIG_PATIENCE_MS));
@@ -320,6 +321,7 @@ Test(limits, waiting_for_descriptors_costs_no_processor)
 	cr_assert(rig_log_count(rig, "accept: ") < 100, "%d lines", rig_log_count(rig, "accept: "));
 	for (int i = 0; i < FLOOD; i++)
 		guest_leave(&flood[i]);
+	cr_assert(guest_wait_descriptors(rig, before, RIG_PATIENCE_MS));
 	assert_serves(rig);
 	rig_stop(rig);
 }
