@@ -311,8 +311,11 @@ Test(limits, waiting_for_descriptors_costs_no_processor)
 {
 	struct rig *rig = rig_start("gates = 1\n", NULL, NULL);
 	struct guest flood[FLOOD];
-	int before = guest_descriptors(rig);
+	int before;
 
+	assert_serves(rig); /* it has begun, all of it, and has a server */
+	cr_assert(rig_wait_log(rig, "close: ", RIG_PATIENCE_MS));
+	before = guest_descriptors(rig);
 	limit_descriptors(rig, before + 5);
 	for (int i = 0; i < FLOOD; i++)
 		flood[i] = guest_clear(rig);
