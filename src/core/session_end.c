@@ -18,20 +18,20 @@ static const struct close_row {
 	const char *severity, *sqlstate, *message;
 	const char *hint; /* the remedy, where there is one */
 } close_rows[] = {
-	[CLOSE_QUIT] = { "client closed the connection" },
-	[CLOSE_LOST] = { "client connection lost" },
+	[CLOSE_QUIT] = { .words = "client closed the connection" },
+	[CLOSE_LOST] = { .words = "client connection lost" },
 	[CLOSE_PROTOCOL] = { "protocol violation by the client", "FATAL", SQLSTATE_PROTOCOL_VIOLATION,
-	                     "protocol violation" },
+	                     "protocol violation", NULL },
 	[CLOSE_SERVER_LOST] = { "server lost", "FATAL", SQLSTATE_CONNECTION_FAILURE,
 	                        "server closed the connection unexpectedly",
 	                        "If a COMMIT was not answered, find out whether it took effect "
 	                        "before repeating it." },
-	[CLOSE_SERVER_FATAL] = { "server ended the session" },
+	[CLOSE_SERVER_FATAL] = { .words = "server ended the session" },
 	[CLOSE_SERVER_NONSENSE] = { "server nonsense", "FATAL", SQLSTATE_CONNECTION_FAILURE,
 	                            "server sent a message that makes no sense here",
 	                            "The log of the pooler tells which message it was." },
 	[CLOSE_SERVER_LOGIN] = { "server login failed", "FATAL", SQLSTATE_CONNECTION_FAILURE,
-	                         "could not connect to the server" },
+	                         "could not connect to the server", NULL },
 	[CLOSE_WAIT] = { "query_wait_timeout", "FATAL", SQLSTATE_TOO_MANY_CONNECTIONS,
 	                 "query_wait_timeout",
 	                 "Shorten transactions, or raise default_pool_size or query_wait_timeout." },
@@ -42,11 +42,11 @@ static const struct close_row {
 	                          "query_timeout and cancel_wait_timeout of the pooler say how long "
 	                          "a query may take." },
 	[CLOSE_TRANSACTION] = { "transaction_timeout", "FATAL", "25P04",
-	                        "terminating connection due to transaction timeout" },
+	                        "terminating connection due to transaction timeout", NULL },
 	[CLOSE_IDLE_TRANSACTION] = { "idle_transaction_timeout", "FATAL", "25P03",
-	                             "terminating connection due to idle-in-transaction timeout" },
+	                             "terminating connection due to idle-in-transaction timeout", NULL },
 	[CLOSE_IDLE] = { "client_idle_timeout", "FATAL", "57P05",
-	                 "terminating connection due to idle-session timeout" },
+	                 "terminating connection due to idle-session timeout", NULL },
 	[CLOSE_SETUP] = { "session parameters refused", "FATAL", SQLSTATE_INVALID_PARAMETER_VALUE,
 	                  "session parameters were refused by the server",
 	                  "Mend the parameter in the connection string, or name it in "
@@ -55,16 +55,16 @@ static const struct close_row {
 	                     "database is disabled",
 	                     "An administrator can ENABLE it on the console of the pooler." },
 	[CLOSE_KILLED] = { "killed from the console", "FATAL", SQLSTATE_ADMIN_SHUTDOWN,
-	                   "terminating connection due to administrator command" },
+	                   "terminating connection due to administrator command", NULL },
 	[CLOSE_SHUTDOWN] = { "shutdown", "FATAL", SQLSTATE_ADMIN_SHUTDOWN,
-	                     "terminating connection due to administrator command" },
+	                     "terminating connection due to administrator command", NULL },
 	[CLOSE_PINNED] = { "max_pinned_servers", "FATAL", SQLSTATE_CONFIGURATION_LIMIT_EXCEEDED,
 	                   "too many server connections are kept by sessions",
 	                   "SHOW PINS on the console of the pooler tells by which; "
 	                   "max_pinned_servers is how many may be." },
 	[CLOSE_REPLACED] = { "server_fast_close", "FATAL", SQLSTATE_ADMIN_SHUTDOWN,
-	                     "terminating connection because its server connection is replaced" },
-	[CLOSE_NO_MEMORY] = { "out of memory", "FATAL", SQLSTATE_OUT_OF_MEMORY, "out of memory" },
+	                     "terminating connection because its server connection is replaced", NULL },
+	[CLOSE_NO_MEMORY] = { "out of memory", "FATAL", SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL },
 };
 _Static_assert(sizeof(close_rows) / sizeof(close_rows[0]) == CLOSE_REASONS, "a row for each");
 
