@@ -161,9 +161,9 @@ struct rig_tls {
 	bool direct;        /* no SSLRequest before */
 	int version;        /* TLS1_2_VERSION: exactly that; 0: what OpenSSL likes */
 };
-/* Handshake as a client, verifying the server; rig NULL: PostgreSQL. NULL when the handshake fails; *alert (may be NULL) is
- * then the TLS alert received, 0 if there was none. With TLS 1.3 a refusal of our certificate shows only
- * at the first read: rig_tls_alert. */
+/* Handshake as a client, verifying the server; rig NULL: PostgreSQL. NULL when the handshake fails, or the
+ * connection ends before; *alert (may be NULL) is then the TLS alert received, 0 if there was none. With TLS
+ * 1.3 a refusal of our certificate shows only at the first read: rig_tls_alert. */
 SSL *rig_tls_connect(const struct rig *rig, const struct rig_tls *how, int *alert);
 void rig_tls_free(SSL *ssl); /* closes the descriptor; NULL is fine */
 /* What the peer says next: TLS alert number, 0 for data, -1 for an end without alert, -2 for nothing. */

@@ -176,14 +176,17 @@ static int alert_of(unsigned long code)
 	return reason >= SSL_AD_REASON_OFFSET ? reason - SSL_AD_REASON_OFFSET : 0;
 }
 
-static void ask_for_tls(int fd)
+/* False: the connection ended instead of an answer. */
+static bool ask_for_tls(int fd)
 {
 	uint8_t request[8];
 	char answer = 0;
 
 	rig_raw_send(fd, request, rig_packet(request, sizeof(request), RIG_SSL_REQUEST, NULL, 0));
-	cr_assert(rig_raw_recv(fd, &answer, 1, RIG_PATIENCE_MS) == 1 && answer == 'S',
-	          "SSLRequest answered %d", answer);
+	if (rig_raw_recv(fd, &answer, 1, RIG_PATIENCE_MS) == 0)
+		return false;
+	cr_assert_eq(answer, 'S', "SSLRequest answered %d", answer);
+	return true;
 }
 
 /* The rest of this client is non-blocking, so that every wait has its deadline. */
@@ -207,10 +210,14 @@ SSL *rig_tls_connect(const struct rig *rig, const struct rig_tls *how, int *aler
 	int rc, fd = rig_raw_connect(rig);
 
 	SSL_CTX_free(ctx); /* the SSL holds it */
-	if (!how->direct)
-		ask_for_tls(fd);
-	BIO_socket_nbio(fd, 1);
 	SSL_set_fd(ssl, fd);
+	if (alert != NULL)
+		*alert = 0;
+	if (!how->direct && !ask_for_tls(fd)) {
+		rig_tls_free(ssl);
+		return NULL;
+	}
+	BIO_socket_nbio(fd, 1);
 	do {
 		ERR_clear_error();
 		rc = SSL_connect(ssl);
