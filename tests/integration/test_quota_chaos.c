@@ -224,8 +224,10 @@ static void pause_a_while(struct rig *rig)
 	const char *base = bases[draw(&seed, COUNT(bases))];
 	PGconn *operator = rig_connect_as(rig, "operator", "dbname=pgseal");
 
-	/* It may be waiting yet when its connection ends: that takes it back. */
+	/* It may be waiting yet when its connection ends: that takes it back. RESUME must not overtake it. */
 	PQsendQuery(operator, rig_printf("PAUSE %s", base).s);
+	cr_assert(rig_console_wait(rig, "SHOW DATABASES", "name", base, "paused", "1",
+	                           RIG_PATIENCE_MS));
 	(void)rig_stays_silent(operator, (int)draw(&seed, 100));
 	PQfinish(operator);
 	PQclear(rig_console(rig, rig_printf("RESUME %s", base).s));
