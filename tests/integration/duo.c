@@ -91,6 +91,13 @@ bool stays_silent(const struct frames *f)
 }
 
 /* The first column of the only row; frames.c keeps no rows. */
+void run(struct frames *f, const char *sql)
+{
+	script_query(&say, sql);
+	frames_send(f, &say);
+	cr_assert(strchr(frames_until(f, 'Z', 1).s, 'E') == NULL, "%s: %s", sql, f->message);
+}
+
 struct rig_text ask(struct frames *f, const char *sql)
 {
 	struct rig_text text = { "" };

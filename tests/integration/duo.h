@@ -25,6 +25,8 @@ void expect_rows(struct frames *f, const char *answers, int rows);
 /* Answers end with an error of that SQLSTATE, whose message contains the words. */
 void expect_error(struct frames *f, const char *answers, const char *sqlstate, const char *words);
 bool stays_silent(const struct frames *f);
+/* A simple query that succeeds. */
+void run(struct frames *f, const char *sql);
 /* One value, by a simple query. */
 struct rig_text ask(struct frames *f, const char *sql);
 

@@ -11,13 +11,6 @@
 
 TestSuite(prepared_edges, .timeout = 60);
 
-static void run(struct frames *f, const char *sql)
-{
-	script_query(&say, sql);
-	frames_send(f, &say);
-	cr_assert(strchr(frames_until(f, 'Z', 1).s, 'E') == NULL, "%s: %s", sql, f->message);
-}
-
 /* ---- the unnamed statement ---- */
 
 Test(prepared_edges, queries_of_ours_leave_the_unnamed_statement)

@@ -11,35 +11,37 @@
 
 TestSuite(prepared_order, .timeout = 60);
 
-static void run(struct frames *f, const char *sql)
+/* A query has failed in a transaction block, and left its portal. */
+static void leave_portal(const char *database)
 {
-	script_query(&say, sql);
-	frames_send(f, &say);
-	cr_assert(strchr(frames_until(f, 'Z', 1).s, 'E') == NULL, "%s: %s", sql, f->message);
-}
-
-/* The portal that a failed query left is still there behind a Bind that fails, or is skipped. */
-Test(prepared_order, bind_that_failed_gives_no_portal)
-{
-	duo_start("o_portal", 1, NULL);
+	duo_start(database, 1, NULL);
 	run(&a, "BEGIN");
 	script_query(&say, "SELECT 1 / (random() * 0)::int");
 	expect_error(&a, "TEZ", "22012", "zero");
-	script_bind(&say, "nothing");
-	script_sync(&say);
-	expect_error(&a, "EZ", "26000", "nothing");
+}
+
+/* Nobody gets at it. */
+static void expect_no_portal(void)
+{
 	script_execute(&say, 0);
 	script_sync(&say);
 	expect_error(&a, "EZ", "34000", "portal \"\" does not exist");
 	duo_finish();
 }
 
+/* The portal that a failed query left is still there behind a Bind that fails, or is skipped. */
+Test(prepared_order, bind_that_failed_gives_no_portal)
+{
+	leave_portal("o_portal");
+	script_bind(&say, "nothing");
+	script_sync(&say);
+	expect_error(&a, "EZ", "26000", "nothing");
+	expect_no_portal();
+}
+
 Test(prepared_order, bind_that_was_skipped_gives_no_portal)
 {
-	duo_start("o_skipped", 1, NULL);
-	run(&a, "BEGIN");
-	script_query(&say, "SELECT 1 / (random() * 0)::int");
-	expect_error(&a, "TEZ", "22012", "zero");
+	leave_portal("o_skipped");
 	script_parse(&say, "", "nonsense");
 	script_flush(&say);
 	frames_send(&a, &say);
@@ -47,10 +49,7 @@ Test(prepared_order, bind_that_was_skipped_gives_no_portal)
 	script_bind(&say, "");
 	script_sync(&say);
 	expect(&a, "Z");
-	script_execute(&say, 0);
-	script_sync(&say);
-	expect_error(&a, "EZ", "34000", "portal \"\" does not exist");
-	duo_finish();
+	expect_no_portal();
 }
 
 Test(prepared_order, bind_that_will_fail_gives_no_portal)

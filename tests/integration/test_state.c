@@ -14,13 +14,6 @@
 
 TestSuite(state, .timeout = 60);
 
-static void run(struct frames *f, const char *sql)
-{
-	script_query(&say, sql);
-	frames_send(f, &say);
-	cr_assert(strchr(frames_until(f, 'Z', 1).s, 'E') == NULL, "%s: %s", sql, f->message);
-}
-
 /* On whichever server it gets. */
 static void sees(struct frames *f, const char *sql, const char *want)
 {
