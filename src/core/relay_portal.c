@@ -24,12 +24,6 @@ bool portal_is_unnamed(char type, struct bytes have)
 	return type == 'D' && have.len > FRAME_HEADER + 1 && at[0] == 'P' && at[1] == '\0';
 }
 
-/* Which answer belongs to what is not certain: a COPY went wrong. */
-static bool in_doubt(const struct server *srv)
-{
-	return srv->tracker.lost || srv->tracker.doubtful;
-}
-
 /* A Bind is on its way that the server has not answered yet. */
 static bool is_asked(const struct server *srv)
 {
@@ -45,7 +39,7 @@ enum portal portal_find(const struct server *srv, char type, bool unnamed)
 	/* If a Bind of this batch fails, so does what is behind it. */
 	if ((int32_t)(srv->portal_last - srv->steps.batch) >= 0)
 		return PORTAL_THERE;
-	return in_doubt(srv) ? PORTAL_MISSING : PORTAL_LATER;
+	return tracker_unsure(&srv->tracker) ? PORTAL_MISSING : PORTAL_LATER;
 }
 
 void portal_forget(struct server *srv)
@@ -57,7 +51,7 @@ void portal_note(struct server *srv, char type, bool unnamed, bool heeded)
 {
 	uint32_t place = srv->tracker.sent - 1;
 
-	if (type == 'Q' && (heeded || in_doubt(srv)))
+	if (type == 'Q' && (heeded || tracker_unsure(&srv->tracker)))
 		portal_forget(srv);
 	if (type == 'B' && unnamed)
 		srv->portal_tried = true;
@@ -76,7 +70,7 @@ void portal_answered(struct server *srv, char type, uint32_t place)
 	uint32_t answered = srv->tracker.answered;
 
 	/* Places tell nothing, and what was thought skipped may have been heeded. */
-	if (in_doubt(srv)) {
+	if (tracker_unsure(&srv->tracker)) {
 		srv->portal_bound = srv->portal_bound ||
 		                    (type == '2' && srv->portal_tried && !srv->portal_others);
 		return;

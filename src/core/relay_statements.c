@@ -355,7 +355,7 @@ static enum feed_next pass(struct about *a)
 
 	if (a->s->prepared == NULL && (a->s->prepared = calloc(1, sizeof(*a->s->prepared))) == NULL)
 		return statements_no_memory(a);
-	if (t->lost || t->doubtful) {
+	if (tracker_unsure(t)) {
 		text_suspected(a);
 		return a->type == 'Q' ? statements_account(a, NULL) : pass_in_doubt(a);
 	}

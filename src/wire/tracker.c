@@ -136,8 +136,7 @@ void tracker_fini(struct tracker *t)
 	ring_reset(t);
 }
 
-/* The queue is a guess: answers are not held against it. */
-static bool loose(const struct tracker *t)
+bool tracker_unsure(const struct tracker *t)
 {
 	return t->doubtful || t->lost;
 }
@@ -145,7 +144,7 @@ static bool loose(const struct tracker *t)
 /* Would the server meet this CopyData, CopyDone or CopyFail inside of something? */
 static bool copy_message_matters(const struct tracker *t)
 {
-	return t->copy_active || t->len > 0 || loose(t);
+	return t->copy_active || t->len > 0 || tracker_unsure(t);
 }
 
 /* COPY is over. Syncs sent meanwhile were swallowed if the server read up to the client's end of it
@@ -321,7 +320,7 @@ static enum err take_copy_in(struct tracker *t, char status)
 	(void)status;
 	t->copy_active = true;
 	t->copy_in = true;
-	if (loose(t)) { /* whose COPY this is we cannot tell, nor what it reads */
+	if (tracker_unsure(t)) { /* whose COPY this is we cannot tell, nor what it reads */
 		t->lost = true;
 		return ERR_OK;
 	}
@@ -376,7 +375,7 @@ static enum err take_error(struct tracker *t, char status)
 {
 	unsigned front = front_of(t);
 	bool in_batch = front == HEAD(RUN_EXT) || (front == 0 && t->batch_open);
-	bool guess = loose(t);
+	bool guess = tracker_unsure(t);
 
 	(void)status;
 	copy_over(t, false);
@@ -399,7 +398,7 @@ static enum err take_ready(struct tracker *t, char status)
 		return ERR_WIRE_TYPE;
 	/* A Sync cannot be answered before the extended messages ahead of it. In doubt this is the
 	 * answer to one that was thought swallowed. */
-	if ((front == 0 || front == HEAD(RUN_EXT)) && !loose(t))
+	if ((front == 0 || front == HEAD(RUN_EXT)) && !tracker_unsure(t))
 		return ERR_WIRE_TYPE;
 	copy_over(t, false);
 	if (front == 0)
@@ -449,7 +448,7 @@ enum err tracker_from_server(struct tracker *t, char type, char status)
 	if (at >= sizeof(answers) / sizeof(answers[0]) || answers[at].take == NULL)
 		return ERR_WIRE_TYPE;
 	row = &answers[at];
-	if (row->fronts != ANY && (front_of(t) & row->fronts) == 0 && !loose(t))
+	if (row->fronts != ANY && (front_of(t) & row->fronts) == 0 && !tracker_unsure(t))
 		return ERR_WIRE_TYPE;
 	return row->take(t, status);
 }

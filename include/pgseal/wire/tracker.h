@@ -60,6 +60,8 @@ bool tracker_needs_server(const struct tracker *t, char type);
  * may come at any time (FATAL); while doubtful or lost, answers are not held against the queue. */
 enum err tracker_from_server(struct tracker *t, char type, char status) MUST_CHECK;
 
+/* What is owed is a guess, and which answer belongs to what: a COPY went wrong, or rules were broken. */
+bool tracker_unsure(const struct tracker *t);
 /* Nothing owed, no batch or COPY open, not in a transaction block, no doubt: may be lent. Messages
  * count from their headers on: the caller must also have passed on the whole of the last one. */
 bool tracker_idle(const struct tracker *t);
