@@ -43,9 +43,7 @@ static void tell_differences(struct session *s, const struct params *now)
 		if (p->reported && (known == NULL || strcmp(known, p->value) != 0))
 			message_write_parameter(&w, p->name, p->value);
 	}
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
+	session_send(s, &w);
 }
 
 /* The session wants from now on what the server has. */
@@ -62,21 +60,10 @@ static void adopt(struct session *s, struct server *srv)
 	s->unproven = false;
 }
 
-static void send_ready(struct session *s, char status)
-{
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
-
-	message_write_ready(&w, status);
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
-}
-
 void chore_release_ready(struct server *srv)
 {
 	if (srv->ready_owed)
-		send_ready(srv->session, 'I');
+		session_send_ready(srv->session, 'I');
 	srv->ready_owed = false;
 }
 
@@ -268,9 +255,7 @@ static void release_withheld(struct server *srv)
 		writer_begin(&w, '1');
 		writer_end(&w);
 	}
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&srv->session->stream, out.at, out.len);
-	buf_free(&out);
+	session_send(srv->session, &w);
 	srv->withheld = '\0';
 	srv->parse_withheld = false;
 }
@@ -412,7 +397,7 @@ void chore_clean(struct server *srv, bool half_sent, bool cancel)
 
 	server_set_state(srv, SERVER_CLEANING);
 	srv->cut = srv->cut || half_sent;
-	if (half_sent || t->lost || t->doubtful || srv->chore != CHORE_NONE) {
+	if (half_sent || tracker_unsure(t) || srv->chore != CHORE_NONE) {
 		server_close(srv, "client left in the middle of a message");
 		return;
 	}

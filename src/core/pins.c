@@ -282,10 +282,7 @@ static enum err tell_first(struct session *s, const struct param *first)
 	struct writer w = writer_to(&out);
 
 	message_write_parameter(&w, first->name, first->value);
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
-	return writer_status(&w);
+	return session_send(s, &w);
 }
 
 /* The value that the session began with is what RESET leads back to. */

@@ -9,7 +9,6 @@
 #include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
-#include "pgseal/wire/message.h"
 
 /* Step over bytes of the current message; dropped ones never get into a run. */
 static void client_pass(struct session *s, struct feed *f)
@@ -27,17 +26,11 @@ static void client_pass(struct session *s, struct feed *f)
 /* An error was answered here instead of by a server: everything up to the Sync goes with it. */
 static void client_skip(struct session *s, char type)
 {
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
-
 	s->dropping = true;
 	if (type != 'S')
 		return;
 	s->skipping = false;
-	message_write_ready(&w, 'I');
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
+	session_send_ready(s, 'I');
 }
 
 /* What the client asked before it said goodbye still counts, as with PostgreSQL, which reads the

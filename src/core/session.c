@@ -128,6 +128,23 @@ void session_free(struct session *s)
 
 /* ---- words to the client ---- */
 
+enum err session_send(struct session *s, struct writer *w)
+{
+	if (writer_status(w) == ERR_OK)
+		stream_write(&s->stream, w->to->at, w->to->len);
+	buf_free(w->to);
+	return writer_status(w);
+}
+
+void session_send_ready(struct session *s, char status)
+{
+	struct buf out = { 0 };
+	struct writer w = writer_to(&out);
+
+	message_write_ready(&w, status);
+	session_send(s, &w);
+}
+
 void session_tell(struct session *s, char type, const char *severity, const char *sqlstate,
                   const char *message, const char *detail, const char *hint)
 {
@@ -136,9 +153,7 @@ void session_tell(struct session *s, char type, const char *severity, const char
 	struct writer w = writer_to(&out);
 
 	message_write_error(&w, type, &e);
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
+	session_send(s, &w);
 }
 
 static struct appname named(const struct session *s, const char *name)

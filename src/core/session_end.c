@@ -156,8 +156,6 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 void session_fail_request(struct session *s, const char *sqlstate, const char *message)
 {
 	struct bytes input = { s->input.at, s->input.len };
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
 	struct frame frame;
 	enum err why;
 
@@ -173,9 +171,6 @@ void session_fail_request(struct session *s, const char *sqlstate, const char *m
 	s->passing = frame.size;
 	s->dropping = true;
 	if (!s->skipping)
-		message_write_ready(&w, 'I');
-	if (writer_status(&w) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
+		session_send_ready(s, 'I');
 	relay_resume(s);
 }

@@ -144,6 +144,10 @@ void session_close_words(struct session *s, enum close_reason reason, const char
 /* End what it asks with an ERROR instead of a server's answer; the session goes on. Only while it
  * waits. */
 void session_fail_request(struct session *s, const char *sqlstate, const char *message);
+struct writer;
+/* What has been written goes to the client, between messages, and is freed. ERR_NO_MEMORY: none of it. */
+enum err session_send(struct session *s, struct writer *w);
+void session_send_ready(struct session *s, char status); /* ReadyForQuery, likewise */
 /* An ErrorResponse or notice of ours between messages. */
 void session_tell(struct session *s, char type, const char *severity, const char *sqlstate,
                   const char *message, const char *detail, const char *hint);
