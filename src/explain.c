@@ -123,6 +123,7 @@ static bool print_identity(const struct explain_question *q, const struct site *
 	print_list("databases", id->databases, id->database_count, " all");
 	printf("console: %s\n", console[id->console]);
 	printf("replication: %s\n", id->replication ? "yes" : "no");
+	printf("share: %s\n", id->share_rule ? "rule" : "name");
 	ok = print_question(q, site, id);
 	identity_free(id);
 	return ok;

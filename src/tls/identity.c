@@ -264,6 +264,7 @@ static enum err from_rule(const struct search *s, const struct rule *rule, const
 		.max_clients = rule->max_clients,
 		.max_active = rule->max_active,
 		.replication = rule->replication,
+		.share_rule = rule->share_rule,
 		.rule = (size_t)(rule - s->rules->at),
 		.role_count = count,
 		.roles = roles,

@@ -226,6 +226,14 @@ static void set_replication(struct rule *rule, const char *value, const struct r
 		           quote_str(value).s);
 }
 
+static void set_share(struct rule *rule, const char *value, const struct rule_site *site)
+{
+	if (strcmp(value, "rule") == 0)
+		rule->share_rule = true;
+	else if (strcmp(value, "name") != 0)
+		rule_fault(site, "share=%s: write share=rule or share=name", quote_str(value).s);
+}
+
 static const struct attribute {
 	const char *word;
 	void (*set)(struct rule *rule, const char *value, const struct rule_site *site);
@@ -233,6 +241,7 @@ static const struct attribute {
 	{ "roles", set_roles },           { "databases", set_databases },
 	{ "console", set_console },       { "max_clients", set_max_clients },
 	{ "max_active", set_max_active }, { "replication", set_replication },
+	{ "share", set_share },
 };
 #define ATTRIBUTES (sizeof attributes / sizeof attributes[0])
 
@@ -251,7 +260,7 @@ static void set_attribute(struct rule *rule, const char *word, const char *value
 	}
 	rule_fault(site,
 	           "\"%s\" is no attribute: write roles=, databases=, console=, max_clients=, "
-	           "max_active= or replication=",
+	           "max_active=, replication= or share=",
 	           quote_str(word).s);
 }
 

@@ -33,6 +33,7 @@ struct rule {
 	enum console_right console;
 	int64_t max_clients, max_active;
 	bool replication;
+	bool share_rule;
 };
 
 /* Where findings about one rule go. */

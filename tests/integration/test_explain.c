@@ -207,7 +207,7 @@ static struct rig_text certificate(const char *name)
 }
 
 #define RULES \
-	"people = cn:/(al)(ice)/ roles=\\1\\2,app_ro databases=app,later console=stats\n" \
+	"people = cn:/(al)(ice)/ roles=\\1\\2,app_ro databases=app,later console=stats share=rule\n" \
 	"alice = cn:alice roles=bob console=admin\n"
 
 Test(explain, the_rule_that_matches_and_what_it_grants_are_told)
@@ -226,6 +226,7 @@ Test(explain, the_rule_that_matches_and_what_it_grants_are_told)
 	assert_line(&run, "roles: alice app_ro");
 	assert_line(&run, "databases: app later");
 	assert_line(&run, "console: stats");
+	assert_line(&run, "share: rule");
 	rig_stop(rig);
 }
 
@@ -321,6 +322,7 @@ Test(explain, without_rules_the_cn_is_explained_as_the_role)
 	assert_line(&run, "databases: all");
 	assert_line(&run, "console: no");
 	assert_line(&run, "replication: no");
+	assert_line(&run, "share: name");
 	explain(rig, certificate("bob").s, "bob", "pgseal", &run);
 	cr_assert_eq(run.status, 1);
 	assert_line(&run, "database pgseal: refused");

@@ -70,6 +70,7 @@ Test(identity, without_a_section_the_cn_is_the_role)
 	cr_assert_eq(id->type, NAME_CN);
 	cr_assert_eq(id->rule, SIZE_MAX);
 	cr_assert_eq(id->console, CONSOLE_NONE);
+	cr_assert_not(id->share_rule);
 	cr_assert(identity_may_role(id, "alice"));
 	cr_assert_not(identity_may_role(id, "ALICE"));
 	cr_assert_not(identity_may_role(id, "bob"));
@@ -344,6 +345,31 @@ Test(identity, a_copy_stands_alone)
 	cr_assert(identity_may_role(copy, "b"));
 	cr_assert(identity_may_database(copy, "d"));
 	identity_free(copy);
+}
+
+Test(identity, names_are_shared_by_a_rule_that_says_so_alone)
+{
+	static const struct {
+		const char *rule;
+		bool want;
+	} cases[] = {
+		{ "cn:/.*/ roles=r", false },
+		{ "cn:/.*/ roles=r share=name", false },
+		{ "cn:/.*/ roles=r share=rule", true },
+	};
+
+	for (size_t i = 0; i < CASES(cases); i++) {
+		struct identity_rules *rules = RULES("x", cases[i].rule);
+		struct identity *id = find_cn(rules, "alice");
+		struct identity *copy = identity_copy(id);
+
+		cr_expect_eq(id->share_rule, cases[i].want, "%s", cases[i].rule);
+		cr_expect_eq(copy->share_rule, cases[i].want, "%s", cases[i].rule);
+		cr_expect_str_eq(copy->name, "alice");
+		identity_free(copy);
+		identity_free(id);
+		identity_rules_free(rules);
+	}
 }
 
 Test(identity, the_view_shows_rules_as_written)

@@ -73,6 +73,11 @@ static const struct fault_case {
 	{ "cn:a roles=a max_active=-1", "a whole number" },
 	{ "cn:a roles=a replication=on", "write replication=yes or replication=no" },
 	{ "cn:a replication=yes", "grants nothing" },
+	{ "cn:a roles=a share=all", "share=all: write share=rule or share=name" },
+	{ "cn:a roles=a share=", "write share=rule or share=name" },
+	{ "cn:a roles=a share=name share=rule", "twice" },
+	{ "cn:a share=rule", "grants nothing" },
+	{ "cn:a roles=a shared=rule", "replication= or share=" },
 };
 
 Test(rule, faults_are_told_with_place_label_and_remedy)

@@ -3,7 +3,7 @@
  * [identities] label = type:value attributes...; the first rule that matches wins. The value is exact,
  * or /pattern/ (PCRE2, anchored at both ends, UTF, with match limits); it may be quoted with "..." when
  * it holds blanks. Attributes: roles=a,b  databases=x,y  console=admin|stats
- * max_clients=n  max_active=n  replication=yes|no;
+ * max_clients=n  max_active=n  replication=yes|no  share=rule|name;
  * in roles= a backslash and digit stand for the pattern's capture; "*" alone allows any role. No
  * databases= means every database. A rule that grants neither roles nor console is an error.
  * Without any rules: the subject's only CN is the role, on every database, no console, no replication. */
@@ -54,6 +54,7 @@ struct identity {
 	int64_t max_clients; /* its sessions at once; 0: no limit */
 	int64_t max_active;  /* of these, how many may use the pool at once; 0: no limit */
 	bool replication;    /* it may ask for replication connections, which read everything */
+	bool share_rule;     /* all names that the rule matches count as one identity between clients */
 	size_t rule;        /* index; SIZE_MAX: no section */
 	size_t role_count;
 	const char *const *roles;     /* captures filled in */
