@@ -71,6 +71,10 @@ Test(settings, defaults)
 		{ "log_connections", "1" },
 		{ "syslog", "0" },
 		{ "user", "" },
+		{ "max_client_parameters", "1000" },
+		{ "max_client_parameter_memory", "256kB" },
+		{ "lastval_hold", "100ms" },
+		{ "server_reset", "identity" },
 		{ "server_reset_query", "DISCARD ALL" },
 		{ "client_tls_sslmode", "verify-full" },
 		{ "server_tls_sslmode", "verify-full" },
@@ -80,6 +84,8 @@ Test(settings, defaults)
 	for (size_t i = 0; i < COUNT(want); i++)
 		cr_expect_str_eq(text_of(&s, want[i][0]), want[i][1], "%s", want[i][0]);
 	cr_expect_eq(s.pool_mode, POOL_TRANSACTION);
+	cr_expect_eq(s.server_reset, SERVER_RESET_IDENTITY);
+	cr_expect_eq(s.lastval_hold, 100 * USEC_PER_MS);
 	cr_expect_eq(s.unix_socket_mode, 0700);
 	cr_expect_eq(s.server_connect_timeout, 15 * USEC_PER_SEC);
 }
@@ -130,6 +136,19 @@ static const struct {
 	{ "client_tls_protocols", "", ERR_SYNTAX, "none of" },
 	{ "client_tls_protocols", "tlsv1.2 tlsv1.3", ERR_SYNTAX, "comma separated list of" },
 	{ "server_reset_query", "", ERR_OK, "" },
+	{ "server_reset", "suspected", ERR_OK, "suspected" },
+	{ "server_reset", "Client", ERR_OK, "client" },
+	{ "server_reset", "close", ERR_OK, "close" },
+	{ "server_reset", "always", ERR_SYNTAX, "none of suspected|identity|client|close" },
+	{ "max_client_parameters", "1", ERR_OK, "1" },
+	{ "max_client_parameters", "0", ERR_RANGE, "(1 to 100000)" },
+	{ "max_client_parameters", "100001", ERR_RANGE, "(1 to 100000)" },
+	{ "max_client_parameter_memory", "1kB", ERR_OK, "1kB" },
+	{ "max_client_parameter_memory", "1023", ERR_RANGE, "(1kB to" },
+	{ "lastval_hold", "0", ERR_OK, "0" },
+	{ "lastval_hold", "250", ERR_OK, "250ms" },
+	{ "lastval_hold", "10s", ERR_OK, "10s" },
+	{ "lastval_hold", "10001", ERR_RANGE, "(0 to 10s)" },
 };
 
 Test(settings, set)

@@ -13,6 +13,13 @@
 
 enum pool_mode { POOL_TRANSACTION, POOL_SESSION };
 enum pin_mode { PIN_AUTO, PIN_WARN, PIN_OFF };
+/* When a server connection is cleaned before another client gets it: at which border between clients. */
+enum server_reset {
+	SERVER_RESET_SUSPECTED, /* at none, only where a text of the client before made it necessary */
+	SERVER_RESET_IDENTITY,  /* from one identity to another */
+	SERVER_RESET_CLIENT,    /* from one client to another */
+	SERVER_RESET_CLOSE,     /* from one identity to another, and then it is closed */
+};
 
 struct settings {
 	/* where */
@@ -62,6 +69,7 @@ struct settings {
 	usec_t transaction_timeout;
 	usec_t idle_transaction_timeout;
 	usec_t client_idle_timeout;
+	int64_t server_reset; /* enum server_reset */
 	char *server_reset_query;
 	bool server_reset_query_always;
 	usec_t server_lifetime;
@@ -76,8 +84,11 @@ struct settings {
 	int64_t max_packet_size;
 	int64_t max_prepared_statements;
 	int64_t max_client_prepared_memory;
+	int64_t max_client_parameters;
+	int64_t max_client_parameter_memory;
 	int64_t pin; /* enum pin_mode */
 	int64_t max_pinned_servers;
+	usec_t lastval_hold;
 	char *ignore_startup_parameters;
 	char *track_extra_parameters;
 	bool application_name_add_host;
