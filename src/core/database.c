@@ -76,6 +76,16 @@ static enum err own_pool_mode(struct database *db, const char *value)
 	return ERR_OK;
 }
 
+static enum err own_server_reset(struct database *db, const char *value)
+{
+	int64_t n;
+	enum err rc = settings_number(settings_find("server_reset"), value, &n, NULL);
+
+	if (rc == ERR_OK)
+		db->server_reset = (enum server_reset)n;
+	return rc;
+}
+
 static enum err own_lifetime(struct database *db, const char *value)
 {
 	return parse_duration(value, &db->server_lifetime);
@@ -99,6 +109,7 @@ static const struct own_key {
 	{ "max_db_connections", own_max_db_connections, NUMBER_REMEDY },
 	{ "max_db_client_connections", own_max_db_client_connections, NUMBER_REMEDY },
 	{ "pool_mode", own_pool_mode, "use transaction or session" },
+	{ "server_reset", own_server_reset, "use suspected, identity, client or close" },
 	{ "server_lifetime", own_lifetime, "an interval such as 1h or 3600 is needed" },
 	{ "query_wait_timeout", own_wait, "an interval such as 120s is needed" },
 };
@@ -237,6 +248,7 @@ struct database *database_parse(const char *name, const char *value, struct plac
 		db->max_db_connections = settings->max_db_connections;
 		db->max_db_client_connections = settings->max_db_client_connections;
 		db->pool_mode = (enum pool_mode)settings->pool_mode;
+		db->server_reset = (enum server_reset)settings->server_reset;
 		db->server_lifetime = settings->server_lifetime;
 		db->query_wait_timeout = settings->query_wait_timeout;
 	}

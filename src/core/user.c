@@ -161,6 +161,7 @@ void terms_agree(struct terms *out, const struct user *u, const struct database 
 		u = &silent;
 	out->pool_size = first_set(u->pool_size, db->pool_size);
 	out->pool_mode = (enum pool_mode)first_set(u->pool_mode, (int64_t)db->pool_mode);
+	out->server_reset = db->server_reset;
 	out->query_wait_timeout = first_set(u->query_wait_timeout, db->query_wait_timeout);
 	out->query_timeout = first_set(u->query_timeout, s->query_timeout);
 	out->idle_transaction_timeout =

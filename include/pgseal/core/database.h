@@ -24,6 +24,7 @@ struct database {
 	int64_t max_db_connections;        /* 0: no limit */
 	int64_t max_db_client_connections; /* likewise */
 	enum pool_mode pool_mode;
+	enum server_reset server_reset;
 	usec_t server_lifetime;
 	usec_t query_wait_timeout;
 };

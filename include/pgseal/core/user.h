@@ -43,6 +43,7 @@ void user_release(struct user *u); /* NULL is fine */
 struct terms {
 	int64_t pool_size;
 	enum pool_mode pool_mode;
+	enum server_reset server_reset;
 	usec_t query_wait_timeout;
 	usec_t query_timeout;
 	usec_t idle_transaction_timeout;
