@@ -186,7 +186,8 @@ static enum err make_crew(struct process *p)
 	if ((rc = mailbox_create(p, &c->control)) != ERR_OK ||
 	    (rc = loop_add_mailbox(p->loop, c->control)) != ERR_OK ||
 	    (rc = routes_create(workers, &c->routes)) != ERR_OK ||
-	    (rc = quotas_create(workers, &c->quotas)) != ERR_OK)
+	    (rc = quotas_create(workers, &c->quotas)) != ERR_OK ||
+	    (rc = authns_create(&c->authns)) != ERR_OK)
 		return rc;
 	if ((c->troubles = troubles_create()) == NULL)
 		return ERR_NO_MEMORY;
@@ -240,6 +241,7 @@ static void end_crew(struct process *p)
 	mailbox_free(c->control);
 	routes_free(c->routes);
 	quotas_free(c->quotas);
+	authns_free(c->authns);
 	troubles_free(c->troubles);
 }
 

@@ -183,7 +183,7 @@ static void get_tls(struct cell *out, const struct row *row)
 
 static void get_application_name(struct cell *out, const struct row *row)
 {
-	const struct params *p = row->session != NULL ? row->session->wanted : row->server->params;
+	const struct params *p = row->session != NULL ? row->session->told : row->server->reported;
 	const char *name = p != NULL ? params_get(p, "application_name") : NULL;
 
 	out->text = name != NULL ? name : "";

@@ -69,6 +69,17 @@ static void refuse_disabled(struct session *s)
 	session_close_words(s, CLOSE_DISABLED, SQLSTATE_NOT_IN_STATE, message, NULL);
 }
 
+/* False: out of memory, it is closed. */
+static bool identify(struct session *s)
+{
+	if ((s->authn = authn_get(s->worker->crew->authns, s->identity)) != NULL) {
+		authn_session_began(s->authn);
+		return true;
+	}
+	session_close(s, CLOSE_NO_MEMORY, NULL);
+	return false;
+}
+
 static void session_arrive(struct letter *letter, void *owner)
 {
 	struct session *s = (struct session *)letter;
@@ -84,6 +95,8 @@ static void session_arrive(struct letter *letter, void *owner)
 		return;
 	}
 	log_login(s);
+	if (s->route != NULL && !identify(s))
+		return;
 	if (s->route == NULL)
 		open_console(s);
 	else if (w->draining)

@@ -2,62 +2,22 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/rand.h>
 
 #include "pgseal/core/cancel.h"
+#include "pgseal/core/follow.h"
 #include "pgseal/core/pool.h"
-#include "pgseal/core/relay.h"
+#include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 #include "statements_priv.h"
-
-bool chore_lets_client(const struct server *srv)
-{
-	/* Values that no server has seen may be refused, and then nothing may run under the old ones:
-	 * only proven ones go out together with the client's own message. */
-	return srv->chore == CHORE_NONE || (srv->chore == CHORE_SETUP && !srv->session->unproven);
-}
 
 /* The first error that a statement of ours met. */
 static enum err keep_words(struct server *srv, const uint8_t *body, size_t len)
 {
 	return srv->words.len > 0 || body == NULL ? ERR_OK : buf_append(&srv->words, body, len);
-}
-
-/* ---- parameters ---- */
-
-/* Tell the client what the server reports where it differs from what the client knows: what the server
- * alone decides, and another spelling of what the client asked for. */
-static void tell_differences(struct session *s, const struct params *now)
-{
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
-	const struct param *p;
-	const char *known;
-	size_t i;
-
-	for (i = 0; i < params_count(now); i++) {
-		p = params_at(now, i);
-		known = params_get(s->wanted, p->name);
-		if (p->reported && (known == NULL || strcmp(known, p->value) != 0))
-			message_write_parameter(&w, p->name, p->value);
-	}
-	session_send(s, &w);
-}
-
-/* The session wants from now on what the server has. */
-static void adopt(struct session *s, struct server *srv)
-{
-	struct params_table *t = s->worker->params;
-
-	if (s->wanted == srv->params)
-		return;
-	tell_differences(s, srv->params);
-	params_hold(srv->params);
-	params_release(t, s->wanted);
-	s->wanted = srv->params;
-	s->unproven = false;
 }
 
 void chore_release_ready(struct server *srv)
@@ -67,55 +27,14 @@ void chore_release_ready(struct server *srv)
 	srv->ready_owed = false;
 }
 
-enum err chore_setup(struct server *srv)
-{
-	struct session *s = srv->session;
-	struct buf sql = { 0 };
-	enum err rc = ERR_OK;
-
-	if (s->wanted != srv->params)
-		rc = params_difference(s->wanted, srv->params, &sql);
-	if (rc == ERR_OK && sql.len == 0)
-		adopt(s, srv);
-	else if (rc == ERR_OK && (rc = buf_append(&sql, "", 1)) == ERR_OK)
-		rc = server_query(srv, CHORE_SETUP, (const char *)sql.at);
-	buf_free(&sql);
-	return rc;
-}
-
-/* What is notified is for its session. */
-static bool listens(const struct server *srv)
-{
-	return (srv->pins.held & 1u << PIN_LISTEN) != 0;
-}
-
-static enum chore_next setup_message(struct server *srv, char type)
-{
-	if (type == 'A' && listens(srv))
-		return CHORE_PASS;
-	if (type != 'Z')
-		return CHORE_GO_ON;
-	srv->chore = CHORE_NONE;
-	if (srv->words.len > 0 ||
-	    params_settle(srv->pool->worker->params, &srv->params, srv->session->wanted) != ERR_OK)
-		return CHORE_FAILED;
-	adopt(srv->session, srv);
-	chore_release_ready(srv);
-	return CHORE_DONE;
-}
-
 /* ---- what the session leaves behind ---- */
 
 enum err chore_probe(struct server *srv)
 {
 	struct buf sql = { 0 };
-	enum err rc = ERR_OK;
+	enum err rc;
 
-	/* What the session has set is known by now; what comes on top of that is due to the answers. */
-	relay_keep_params(srv->session);
-	if (srv->session_bound)
-		rc = params_settle(srv->pool->worker->params, &srv->params, srv->session->wanted);
-	if (rc == ERR_OK && (rc = pins_question(srv, &sql)) == ERR_OK)
+	if ((rc = pins_question(srv, &sql)) == ERR_OK)
 		rc = server_query(srv, CHORE_PROBE, (const char *)sql.at);
 	buf_free(&sql);
 	return rc;
@@ -133,11 +52,8 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	srv->chore = CHORE_NONE;
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);
-	/* The client's next message may be here already: behind a RESET it wants what it began with. */
-	if (chore_setup(srv) != ERR_OK)
-		return CHORE_FAILED;
-	if (srv->chore == CHORE_NONE)
-		chore_release_ready(srv);
+	srv->setting = false;
+	chore_release_ready(srv);
 	return CHORE_DONE;
 }
 
@@ -181,6 +97,7 @@ static enum chore_next fetch_message(struct server *srv, char type)
 		return CHORE_DONE;
 	buf_free(&srv->words);
 	srv->cancel_again = false;
+	srv->sequences_of = SEQUENCES_MIXED;
 	answered_instead(srv->session);
 	return CHORE_PASS;
 }
@@ -341,53 +258,140 @@ static enum err end_requests(struct server *srv)
 	return rc == ERR_OK ? send_plain(srv, 'S') : rc;
 }
 
-bool chore_needs_reset(const struct server *srv)
-{
-	const struct settings *s = &srv->pool->worker->site->settings;
-
-	return pins_hold(srv) || (s->server_reset_query[0] != '\0' &&
-	                          (srv->session_bound || s->server_reset_query_always));
-}
-
-/* What a pinned server holds must go, whatever the setting says about others. */
 static const char *reset_query(const struct server *srv)
 {
-	const char *query = srv->pool->worker->site->settings.server_reset_query;
+	return srv->pool->worker->site->settings.server_reset_query;
+}
 
-	return query[0] != '\0' ? query : "DISCARD ALL";
+/* As configured: after each client in session mode, after each transaction where that is wanted. */
+static bool resets(const struct server *srv)
+{
+	return reset_query(srv)[0] != '\0' &&
+	       (srv->session_bound ||
+	        srv->pool->worker->site->settings.server_reset_query_always);
+}
+
+static bool discards(const struct server *srv)
+{
+	return strcasecmp(reset_query(srv), "DISCARD ALL") == 0;
+}
+
+static bool needs_rollback(const struct server *srv)
+{
+	return srv->tracker.status != 'I';
+}
+
+/* What a pinned server holds must go, and whatever another may have left. */
+static bool needs_discard(const struct server *srv)
+{
+	return pins_hold(srv) || setup_is_orphan(srv) || (resets(srv) && discards(srv));
+}
+
+/* In addition to that. */
+static bool needs_query(const struct server *srv)
+{
+	return resets(srv) && !discards(srv);
+}
+
+static bool needs_undo(const struct server *srv)
+{
+	return srv->in_force != NULL && params_act(srv->in_force);
+}
+
+bool chore_is_due(const struct server *srv)
+{
+	return needs_discard(srv) || needs_query(srv) || needs_undo(srv);
+}
+
+static enum err begin_rollback(struct server *srv)
+{
+	return server_query(srv, CHORE_ROLLBACK, "ROLLBACK");
+}
+
+static enum err begin_discard(struct server *srv)
+{
+	enum err rc = setup_discard(srv);
+
+	if (rc == ERR_OK)
+		srv->chore = CHORE_DISCARD;
+	return rc;
+}
+
+static enum err begin_query(struct server *srv)
+{
+	return server_query(srv, CHORE_RESET, reset_query(srv));
+}
+
+static enum err begin_undo(struct server *srv)
+{
+	struct buf sql = { 0 };
+	enum err rc = params_undo(srv->pool->worker->params, &srv->in_force, &sql);
+
+	if (rc == ERR_OK)
+		rc = server_query(srv, CHORE_UNDO, (const char *)sql.at);
+	buf_free(&sql);
+	return rc;
+}
+
+/* Cleaning up, in this order; what one step has done may make the next needless. */
+static const struct cleaning {
+	enum chore chore;
+	bool (*needed)(const struct server *srv);
+	enum err (*begin)(struct server *srv);
+} cleanings[] = {
+	{ CHORE_ROLLBACK, needs_rollback, begin_rollback },
+	{ CHORE_DISCARD, needs_discard, begin_discard },
+	{ CHORE_RESET, needs_query, begin_query },
+	{ CHORE_UNDO, needs_undo, begin_undo },
+};
+
+static void is_clean(struct server *srv)
+{
+	srv->chore = CHORE_NONE;
+	srv->session_bound = false;
+	if (!tracker_idle(&srv->tracker)) {
+		/* What the client did inside COPY leaves it open what is still to come; our own
+		 * queries leave a transaction open at worst. */
+		server_close(srv, "left in a state that is not certain");
+		return;
+	}
+	if (srv->deadline != NULL)
+		timer_clear(srv->deadline);
+	pool_release(srv->pool, srv);
 }
 
 void chore_clean_on(struct server *srv)
 {
-	enum err rc = ERR_OK;
+	enum err rc;
+	size_t i;
 
 	/* A cancel on its way must not meet a statement of ours: its answer leads here again. */
 	if (srv->cancel != NULL)
 		return;
-	if (srv->chore == CHORE_DRAIN && srv->tracker.status != 'I') {
-		rc = server_query(srv, CHORE_ROLLBACK, "ROLLBACK");
-	} else if (srv->chore != CHORE_RESET && srv->chore != CHORE_CHECK &&
-	           chore_needs_reset(srv)) {
-		rc = server_query(srv, CHORE_RESET, reset_query(srv));
-	} else {
-		srv->chore = CHORE_NONE;
+	if (srv->chore == CHORE_DISCARD)
 		pins_clear(srv);
-		srv->session_bound = false;
-		if (!tracker_idle(&srv->tracker)) {
-			/* What the client did inside COPY leaves it open what is still to come; our own
-			 * queries leave a transaction open at worst. */
-			server_close(srv, "left in a state that is not certain");
-			return;
-		}
-		if (srv->deadline != NULL)
-			timer_clear(srv->deadline);
-		pool_release(srv->pool, srv);
+	for (i = 0; i < sizeof(cleanings) / sizeof(cleanings[0]); i++)
+		if (cleanings[i].chore > srv->chore && cleanings[i].needed(srv))
+			break;
+	if (i == sizeof(cleanings) / sizeof(cleanings[0])) {
+		is_clean(srv);
 		return;
 	}
-	if (rc == ERR_OK)
+	if ((rc = cleanings[i].begin(srv)) == ERR_OK)
 		rc = arm_deadline(srv);
 	if (rc != ERR_OK)
 		server_close(srv, err_text(rc));
+}
+
+void chore_clean_orphan(struct server *srv)
+{
+	if (srv->pool->terms.server_reset == SERVER_RESET_CLOSE) {
+		server_close(srv, "server_reset");
+		return;
+	}
+	server_set_state(srv, SERVER_CLEANING);
+	srv->chore = CHORE_DRAIN;
+	chore_clean_on(srv);
 }
 
 void chore_clean(struct server *srv, bool half_sent, bool cancel)
@@ -421,9 +425,6 @@ static enum chore_next clean_message(struct server *srv, char type)
 		return CHORE_GO_ON;
 	/* What the client had asked may fail; what we ask must not. */
 	if (srv->chore != CHORE_DRAIN && srv->words.len > 0)
-		return CHORE_FAILED;
-	if (srv->chore == CHORE_RESET &&
-	    params_forget(srv->pool->worker->params, &srv->params) != ERR_OK)
 		return CHORE_FAILED;
 	return tracker_quiet(&srv->tracker) ? CHORE_DONE : CHORE_GO_ON;
 }
@@ -462,8 +463,6 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 	if (type == 'E' && keep_words(srv, body, len) != ERR_OK)
 		return CHORE_FAILED;
 	switch (srv->chore) {
-	case CHORE_SETUP:
-		return setup_message(srv, type);
 	case CHORE_FETCH:
 		return fetch_message(srv, type);
 	case CHORE_PROBE:

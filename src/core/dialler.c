@@ -44,7 +44,7 @@ static enum err note_parameter(struct dial *d, const char *name)
 {
 	const char *value = PQparameterStatus(d->conn, name);
 
-	return value != NULL ? params_flat_add(&d->params, name, value, true) : ERR_OK;
+	return value != NULL ? params_flat_add(&d->params, name, value) : ERR_OK;
 }
 
 static enum err note_parameters(struct dial *d)

@@ -67,7 +67,9 @@ void insertion_parse(struct insertion *in, struct pstatement *st, struct bytes n
 		             .unnamed = name.len == 0 };
 
 	in->srv->pool->stats.server_parse_count++;
+	reread_begin(in, st);
 	insertion_client_parse(in, name, (struct bytes){ st->body, st->len }, &step);
+	reread_end(in, st);
 }
 
 void insertion_parse_void(struct insertion *in, struct bytes name)
@@ -115,14 +117,71 @@ void insertion_query(struct insertion *in, struct bytes body)
 	in->srv->steps.batch = in->srv->tracker.sent;
 }
 
-void insertion_bind(struct insertion *in, const char *name)
+/* No formats, values, result formats. */
+static void put_bind(struct insertion *in, const char *portal, const char *name)
 {
 	begin(in, 'B');
-	writer_str(&in->w, "");
+	writer_str(&in->w, portal);
 	writer_str(&in->w, name);
-	writer_u16(&in->w, 0); /* no formats, values, result formats */
 	writer_u16(&in->w, 0);
 	writer_u16(&in->w, 0);
+	writer_u16(&in->w, 0);
+}
+
+static void put_text(struct insertion *in, const char *name, const char *sql)
+{
+	begin(in, 'P');
+	writer_str(&in->w, name);
+	writer_str(&in->w, sql);
+	writer_u16(&in->w, 0); /* no parameters */
+}
+
+static void put_execute(struct insertion *in, const char *portal)
+{
+	begin(in, 'E');
+	writer_str(&in->w, portal);
+	writer_u32(&in->w, 0); /* all rows */
+}
+
+void insertion_setup(struct insertion *in, const char *sql)
+{
+	static const struct step step = { .kind = STEP_SETUP, .unnamed = true };
+
+	put_text(in, "", sql);
+	end(in, 'P', &step);
+	put_bind(in, "", "");
+	end(in, 'B', &step);
+	put_execute(in, "");
+	end(in, 'E', &step);
+}
+
+static void put_close(struct insertion *in, char kind, const char *name)
+{
+	begin(in, 'C');
+	writer_u8(&in->w, (uint8_t)kind);
+	writer_str(&in->w, name);
+}
+
+void insertion_execute(struct insertion *in, const char *sql)
+{
+	static const struct step step = { .kind = STEP_OUR_EXECUTE, .unnamed = true };
+	static const char name[] = PSTATEMENT_PREFIX "own";
+
+	put_text(in, name, sql);
+	end(in, 'P', &step);
+	put_bind(in, name, name);
+	end(in, 'B', &step);
+	put_execute(in, name);
+	end(in, 'E', &step);
+	put_close(in, 'P', name);
+	end(in, 'C', &step);
+	put_close(in, 'S', name);
+	end(in, 'C', &step);
+}
+
+void insertion_bind(struct insertion *in, const char *name)
+{
+	put_bind(in, "", name);
 	end(in, 'B', NULL);
 }
 
@@ -155,6 +214,14 @@ void insertion_make_room(struct insertion *in)
 	       (oldest = copies_oldest(c)) != NULL)
 		insertion_close(in,
 		                (struct bytes){ (const uint8_t *)oldest->name, PSTATEMENT_NAME });
+}
+
+enum err insertion_send_alone(struct insertion *in)
+{
+	if (!in->failed)
+		stream_write(&in->srv->stream, in->out.at, in->out.len);
+	buf_free(&in->out);
+	return in->failed ? ERR_NO_MEMORY : ERR_OK;
 }
 
 enum feed_next insertion_send(struct insertion *in, const struct about *a)

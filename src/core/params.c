@@ -1,6 +1,7 @@
 #include "pgseal/core/params.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,11 +11,12 @@
 #include "pgseal/base/hash.h"
 
 /* One allocation: the struct, its rows, and the flat form that the rows point into.
- * Flat form: for each entry, sorted by name: 'r' or 's', name, NUL, value, NUL. */
+ * Flat form: for each entry, sorted by name: name, NUL, value, NUL. */
 struct params {
 	UT_hash_handle hh; /* by flat form */
 	unsigned refs;
 	uint64_t dialect;
+	bool acts; /* see params_act */
 	size_t count;
 	size_t flat_len;
 	const uint8_t *flat;
@@ -45,17 +47,16 @@ static int by_name(const void *a, const void *b)
 
 static size_t flat_size(const struct param *p)
 {
-	return 1 + strlen(p->name) + 1 + strlen(p->value) + 1;
+	return strlen(p->name) + 1 + strlen(p->value) + 1;
 }
 
 static uint8_t *flat_put(uint8_t *to, const struct param *p)
 {
 	size_t n = strlen(p->name) + 1, v = strlen(p->value) + 1;
 
-	*to = p->reported ? 'r' : 's';
-	memcpy(to + 1, p->name, n);
-	memcpy(to + 1 + n, p->value, v);
-	return to + 1 + n + v;
+	memcpy(to, p->name, n);
+	memcpy(to + n, p->value, v);
+	return to + n + v;
 }
 
 /* Rows of a well-formed flat form; returns how many, fills rows when not NULL. */
@@ -65,34 +66,172 @@ static size_t flat_rows(const uint8_t *flat, size_t len, struct param *rows)
 	size_t n = 0, name, value;
 
 	while (flat < end) {
-		name = strlen((const char *)flat + 1) + 1;
-		value = strlen((const char *)flat + 1 + name) + 1;
+		name = strlen((const char *)flat) + 1;
+		value = strlen((const char *)flat + name) + 1;
 		if (rows != NULL)
-			rows[n] = (struct param){ .name = (const char *)flat + 1,
-				                  .value = (const char *)flat + 1 + name,
-				                  .reported = *flat == 'r' };
-		flat += 1 + name + value;
+			rows[n] = (struct param){ .name = (const char *)flat,
+				                  .value = (const char *)flat + name };
+		flat += name + value;
 		n++;
 	}
 	return n;
 }
 
+/* What changes neither how a text is read nor what a plan of it yields, at most how fast. Sorted. */
+static const char *const harmless[] = {
+	"application_name",
+	"client_connection_check_interval",
+	"client_min_messages",
+	"commit_delay",
+	"commit_siblings",
+	"cpu_index_tuple_cost",
+	"cpu_operator_cost",
+	"cpu_tuple_cost",
+	"deadlock_timeout",
+	"default_transaction_deferrable",
+	"default_transaction_isolation",
+	"default_transaction_read_only",
+	"effective_cache_size",
+	"effective_io_concurrency",
+	"enable_bitmapscan",
+	"enable_hashagg",
+	"enable_hashjoin",
+	"enable_indexonlyscan",
+	"enable_indexscan",
+	"enable_material",
+	"enable_memoize",
+	"enable_mergejoin",
+	"enable_nestloop",
+	"enable_seqscan",
+	"enable_sort",
+	"enable_tidscan",
+	"hash_mem_multiplier",
+	"idle_in_transaction_session_timeout",
+	"idle_session_timeout",
+	"jit",
+	"lc_messages",
+	"lock_timeout",
+	"log_duration",
+	"log_min_duration_statement",
+	"log_min_messages",
+	"log_statement",
+	"maintenance_work_mem",
+	"max_parallel_workers",
+	"max_parallel_workers_per_gather",
+	"parallel_setup_cost",
+	"parallel_tuple_cost",
+	"plan_cache_mode",
+	"random_page_cost",
+	"seq_page_cost",
+	"statement_timeout",
+	"synchronous_commit",
+	"tcp_keepalives_count",
+	"tcp_keepalives_idle",
+	"tcp_keepalives_interval",
+	"tcp_user_timeout",
+	"temp_buffers",
+	"temp_file_limit",
+	"track_activities",
+	"transaction_timeout",
+	"work_mem",
+};
+
+static int by_word(const void *name, const void *word)
+{
+	return strcasecmp(name, *(const char *const *)word);
+}
+
+static bool is_harmless(const char *name)
+{
+	return bsearch(name, harmless, sizeof(harmless) / sizeof(harmless[0]), sizeof(harmless[0]),
+	               by_word) != NULL;
+}
+
+static bool digest_row(EVP_MD_CTX *ctx, const struct param *p)
+{
+	char folded[64];
+	size_t n = strlen(p->name), i, part;
+
+	for (i = 0; i < n; i += part) {
+		part = n - i < sizeof(folded) ? n - i : sizeof(folded);
+		for (size_t k = 0; k < part; k++)
+			folded[k] = (char)tolower((unsigned char)p->name[i + k]);
+		if (EVP_DigestUpdate(ctx, folded, part) != 1)
+			return false;
+	}
+	return EVP_DigestUpdate(ctx, "", 1) == 1 &&
+	       EVP_DigestUpdate(ctx, p->value, strlen(p->value) + 1) == 1;
+}
+
+/* Parameters that end a connection which does nothing, or statements of whoever comes next. Below that many
+ * milliseconds, INT64_MAX: always. */
+static const struct acting {
+	const char *name;
+	int64_t least_ms;
+} acting[] = {
+	{ "idle_session_timeout", INT64_MAX },
+	{ "tcp_user_timeout", INT64_MAX },
+	{ "statement_timeout", 1000 },
+	{ "transaction_timeout", 1000 },
+	{ "idle_in_transaction_session_timeout", 1000 },
+};
+
+/* As PostgreSQL reads and prints them: a number, of milliseconds if there is no unit. */
+static int64_t milliseconds(const char *value)
+{
+	static const struct {
+		const char *unit;
+		double factor;
+	} units[] = { { "us", 0.001 }, { "ms", 1 },      { "s", 1000 },      { "min", 60000 },
+		      { "h", 3600e3 }, { "d", 86400e3 }, { "", 1 } };
+	char *rest;
+	double n = strtod(value, &rest);
+	size_t i;
+
+	while (*rest == ' ')
+		rest++;
+	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(rest, units[i].unit) == 0)
+			break;
+	if (i == sizeof(units) / sizeof(units[0]) || !(n > 0))
+		return n > 0; /* what it cannot read acts soon */
+	n *= units[i].factor;
+	return n < 1 ? 1 : n > 1e15 ? INT64_MAX : (int64_t)n;
+}
+
+static bool acts(const struct params *p, const struct acting *row)
+{
+	const char *value = params_get(p, row->name);
+	int64_t ms = value != NULL ? milliseconds(value) : 0;
+
+	return ms > 0 && (row->least_ms == INT64_MAX || ms < row->least_ms);
+}
+
+static bool find_acting(const struct params *p)
+{
+	size_t i;
+
+	for (i = 0; p->count > 0 && i < sizeof(acting) / sizeof(acting[0]); i++)
+		if (acts(p, &acting[i]))
+			return true;
+	return false;
+}
+
+bool params_act(const struct params *p)
+{
+	return p->acts;
+}
+
 /* Nobody can make up values that pass for those of others. */
 static bool find_dialect(struct params *p)
 {
-	static const char *const names[] = { "client_encoding", "DateStyle", "IntervalStyle",
-		                             "standard_conforming_strings", "TimeZone" };
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	uint8_t sum[EVP_MAX_MD_SIZE];
-	const char *value;
 	bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
 	size_t i;
 
-	for (i = 0; ok && i < sizeof(names) / sizeof(names[0]); i++) {
-		value = params_get(p, names[i]);
-		value = value != NULL ? value : "";
-		ok = EVP_DigestUpdate(ctx, value, strlen(value) + 1) == 1;
-	}
+	for (i = 0; ok && i < p->count; i++)
+		ok = is_harmless(p->rows[i].name) || digest_row(ctx, &p->rows[i]);
 	ok = ok && EVP_DigestFinal_ex(ctx, sum, NULL) == 1;
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
@@ -127,6 +266,7 @@ static struct params *intern(struct params_table *t, struct param *rows, size_t 
 	}
 	p->refs = 1;
 	p->count = flat_rows(p->flat, len, p->rows);
+	p->acts = find_acting(p);
 	if (find_dialect(p)) {
 		HASH_ADD_KEYPTR(hh, t->sets, p->flat, p->flat_len, p);
 		if (HASH_HAS(p))
@@ -191,24 +331,21 @@ static enum err replace(struct params_table *t, struct params **p, struct param 
 	return ERR_OK;
 }
 
-enum err params_put(struct params_table *t, struct params **p, const char *name, const char *value,
-                    bool reported)
+enum err params_put(struct params_table *t, struct params **p, const char *name, const char *value)
 {
 	const struct param *old = params_find(*p, name);
 	struct param *rows;
 	size_t count = (*p)->count, i;
 	enum err rc;
 
-	if (old != NULL && strcmp(old->value, value) == 0 && (old->reported || !reported))
+	if (old != NULL && strcmp(old->value, value) == 0)
 		return ERR_OK;
 	if ((rows = malloc((count + 1) * sizeof(rows[0]))) == NULL)
 		return ERR_NO_MEMORY;
 	memcpy(rows, (*p)->rows, count * sizeof(rows[0]));
 	i = old != NULL ? (size_t)(old - (*p)->rows) : count++;
-	/* The server's spelling of the name wins over a client's. */
-	rows[i].name = old != NULL && !reported ? old->name : name;
+	rows[i].name = old != NULL ? old->name : name;
 	rows[i].value = value;
-	rows[i].reported = reported || (old != NULL && old->reported);
 	rc = replace(t, p, rows, count);
 	free(rows);
 	return rc;
@@ -233,66 +370,6 @@ enum err params_drop(struct params_table *t, struct params **p, const char *name
 	return rc;
 }
 
-/* Rows of `from` that are reported, or not, behind the first `count` of rows. */
-static size_t pick(const struct params *from, bool reported, struct param *rows, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < from->count; i++)
-		if (from->rows[i].reported == reported)
-			rows[count++] = from->rows[i];
-	return count;
-}
-
-enum err params_settle(struct params_table *t, struct params **have, const struct params *want)
-{
-	struct param *rows = malloc(((*have)->count + want->count + 1) * sizeof(rows[0]));
-	const struct param *known;
-	size_t count, i;
-	enum err rc;
-
-	if (rows == NULL)
-		return ERR_NO_MEMORY;
-	count = pick(*have, true, rows, 0);
-	for (i = 0; i < want->count; i++) {
-		known = params_find(*have, want->rows[i].name);
-		if (!want->rows[i].reported && (known == NULL || !known->reported))
-			rows[count++] = want->rows[i];
-	}
-	rc = replace(t, have, rows, count);
-	free(rows);
-	return rc;
-}
-
-enum err params_doubt(struct params_table *t, struct params **have)
-{
-	struct param *rows = malloc(((*have)->count + 1) * sizeof(rows[0]));
-	size_t i;
-	enum err rc;
-
-	if (rows == NULL)
-		return ERR_NO_MEMORY;
-	memcpy(rows, (*have)->rows, (*have)->count * sizeof(rows[0]));
-	for (i = 0; i < (*have)->count; i++)
-		if (!rows[i].reported)
-			rows[i].value = "\001"; /* what nobody asks for */
-	rc = replace(t, have, rows, (*have)->count);
-	free(rows);
-	return rc;
-}
-
-enum err params_forget(struct params_table *t, struct params **have)
-{
-	struct param *rows = malloc(((*have)->count + 1) * sizeof(rows[0]));
-	enum err rc;
-
-	if (rows == NULL)
-		return ERR_NO_MEMORY;
-	rc = replace(t, have, rows, pick(*have, true, rows, 0));
-	free(rows);
-	return rc;
-}
-
 bool params_read_only(const char *name)
 {
 	static const char *const names[] = { "server_version",    "server_encoding",
@@ -313,56 +390,28 @@ static enum err put_text(struct buf *sql, const char *s)
 	return buf_append(sql, s, strlen(s));
 }
 
+/* ASCII alone, which means the same bytes of the server's encoding in every client_encoding and under
+ * every standard_conforming_strings. */
 enum err params_literal(struct buf *sql, const char *s)
 {
+	static const char hex[] = "0123456789abcdef";
 	enum err rc = put_text(sql, "E'");
 
 	for (; rc == ERR_OK && *s != '\0'; s++) {
-		if (*s == '\'' || *s == '\\')
-			rc = buf_append(sql, s, 1);
-		if (rc == ERR_OK)
+		uint8_t c = (uint8_t)*s;
+		char escaped[4] = { '\\', 'x', hex[c >> 4], hex[c & 15] };
+
+		if (c == '\'' || c == '\\' || c >= 0x7f)
+			rc = buf_append(sql, escaped, sizeof(escaped));
+		else
 			rc = buf_append(sql, s, 1);
 	}
 	return rc == ERR_OK ? put_text(sql, "'") : rc;
 }
 
-/* A quoted name; a dot separates the parts of a customized option's. */
-static enum err put_name(struct buf *sql, const char *s)
+static enum err end_statement(struct buf *sql)
 {
-	enum err rc = put_text(sql, "\"");
-
-	for (; rc == ERR_OK && *s != '\0'; s++) {
-		if (*s == '.')
-			rc = put_text(sql, "\".\"");
-		else if (*s == '"')
-			rc = put_text(sql, "\"\"");
-		else
-			rc = buf_append(sql, s, 1);
-	}
-	return rc == ERR_OK ? put_text(sql, "\"") : rc;
-}
-
-static enum err put_set(struct buf *sql, const struct param *p, const char *before)
-{
-	enum err rc = put_text(sql, before);
-
-	if (rc == ERR_OK)
-		rc = put_text(sql, "pg_catalog.set_config(");
-
-	if (rc == ERR_OK)
-		rc = params_literal(sql, p->name);
-	if (rc == ERR_OK)
-		rc = put_text(sql, ",");
-	if (rc == ERR_OK)
-		rc = params_literal(sql, p->value);
-	return rc == ERR_OK ? put_text(sql, ",false)") : rc;
-}
-
-static enum err put_reset(struct buf *sql, const struct param *p, bool first)
-{
-	enum err rc = put_text(sql, first ? "RESET " : ";RESET ");
-
-	return rc == ERR_OK ? put_name(sql, p->name) : rc;
+	return buf_append(sql, "", 1);
 }
 
 static bool is_role(const struct param *p)
@@ -372,75 +421,143 @@ static bool is_role(const struct param *p)
 
 static bool differs(const struct param *p, const struct params *have)
 {
-	const struct param *other = params_find(have, p->name);
+	const struct param *other = have != NULL ? params_find(have, p->name) : NULL;
 
-	return (other == NULL || strcmp(other->value, p->value) != 0) && !params_read_only(p->name);
+	return other == NULL || strcmp(other->value, p->value) != 0;
 }
 
-static bool only_have(const struct param *p, const struct params *want)
-{
-	return !p->reported && params_find(want, p->name) == NULL;
-}
-
-/* Does the role that is in force have to make way? Another may not be allowed to set what differs. */
-static bool role_in_way(const struct params *want, const struct params *have)
+/* Something is set that is not wanted. A single one may be the superuser's to reset, all of them are
+ * anybody's. The role is none of "all". */
+static bool must_reset_all(const struct params *want, const struct params *have)
 {
 	size_t i;
 
-	if (params_find(have, "role") == NULL)
-		return false;
-	for (i = 0; i < want->count; i++)
-		if (differs(&want->rows[i], have))
-			return true;
 	for (i = 0; i < have->count; i++)
-		if (only_have(&have->rows[i], want))
+		if (!is_role(&have->rows[i]) && params_find(want, have->rows[i].name) == NULL)
 			return true;
 	return false;
 }
 
-static enum err put_resets(struct buf *sql, const struct params *want, const struct params *have)
+/* Another role may not be allowed to set what is wanted. */
+static bool must_reset_role(const struct params *want, const struct params *have)
 {
-	const struct param *p = params_find(have, "role");
-	size_t i, start = sql->len;
+	const struct param *role = params_find(have, "role");
+
+	return role != NULL && strcmp(role->value, "none") != 0 && want != have;
+}
+
+static enum err put_resets(struct buf *sql, const struct params *want, const struct params *have,
+                           bool all)
+{
+	const struct param *style;
 	enum err rc = ERR_OK;
 
-	if (role_in_way(want, have))
-		rc = put_reset(sql, p, true);
-	for (i = 0; rc == ERR_OK && i < have->count; i++) {
-		p = &have->rows[i];
-		if (only_have(p, want) && !is_role(p))
-			rc = put_reset(sql, p, sql->len == start);
-	}
+	if (have == NULL || must_reset_role(want, have))
+		rc = buf_append(sql, "RESET ROLE", sizeof("RESET ROLE"));
+	if (rc == ERR_OK && all)
+		return buf_append(sql, "RESET ALL", sizeof("RESET ALL"));
+	/* The one parameter whose new value may leave a part of the old one in force. */
+	style = params_find(want, "DateStyle");
+	if (rc == ERR_OK && style != NULL && differs(style, have) &&
+	    params_find(have, "DateStyle") != NULL)
+		rc = buf_append(sql, "RESET DateStyle", sizeof("RESET DateStyle"));
 	return rc;
 }
 
-static enum err put_sets(struct buf *sql, size_t start, const struct params *want,
-                         const struct params *have)
+/* A SELECT has room for 1,664 columns. */
+#define SETS_PER_STATEMENT 500u
+
+/* The value itself is not asked for: the client's encoding may have no way to say it. */
+static enum err put_set(struct buf *sql, const struct param *p, size_t n)
 {
-	const char *before = sql->len > start ? ";SELECT " : "SELECT ";
-	const struct param *p, *role = NULL;
 	enum err rc = ERR_OK;
-	size_t i;
+
+	if (n > 0 && n % SETS_PER_STATEMENT == 0)
+		rc = end_statement(sql);
+	if (rc == ERR_OK)
+		rc = put_text(sql, n % SETS_PER_STATEMENT == 0 ? "SELECT pg_catalog.set_config("
+		                                               : ", pg_catalog.set_config(");
+	if (rc == ERR_OK)
+		rc = params_literal(sql, p->name);
+	if (rc == ERR_OK)
+		rc = put_text(sql, ",");
+	if (rc == ERR_OK)
+		rc = params_literal(sql, p->value);
+	return rc == ERR_OK ? put_text(sql, ",false) IS NULL") : rc;
+}
+
+static enum err put_sets(struct buf *sql, const struct params *want, const struct params *have)
+{
+	const struct param *p, *role = params_find(want, "role");
+	enum err rc = ERR_OK;
+	size_t i, n = 0;
 
 	for (i = 0; rc == ERR_OK && i < want->count; i++) {
 		p = &want->rows[i];
-		if (is_role(p) && (differs(p, have) || role_in_way(want, have)))
-			role = p;
-		if (is_role(p) || !differs(p, have))
-			continue;
-		rc = put_set(sql, p, before);
-		before = ",";
+		if (p != role && differs(p, have))
+			rc = put_set(sql, p, n++);
 	}
-	return rc == ERR_OK && role != NULL ? put_set(sql, role, before) : rc;
+	if (rc == ERR_OK && role != NULL)
+		rc = put_set(sql, role, n++);
+	return rc == ERR_OK && n > 0 ? end_statement(sql) : rc;
 }
 
-/* What needs the rights of the session's own role comes while that is in force. */
 enum err params_difference(const struct params *want, const struct params *have, struct buf *sql)
 {
-	size_t start = sql->len;
-	enum err rc = put_resets(sql, want, have);
+	bool all = have == NULL || must_reset_all(want, have);
+	enum err rc;
 
-	return rc == ERR_OK ? put_sets(sql, start, want, have) : rc;
+	if (want == have)
+		return ERR_OK;
+	rc = put_resets(sql, want, have, all);
+	/* What needs the rights of the session's own role comes while that is in force. */
+	return rc == ERR_OK ? put_sets(sql, want, all ? NULL : have) : rc;
+}
+
+/* value NULL: what it is without having been set. */
+static enum err put_switch(struct buf *sql, const char *name, const char *value)
+{
+	enum err rc = put_text(sql, "SELECT pg_catalog.set_config(");
+
+	if (rc == ERR_OK)
+		rc = params_literal(sql, name);
+	if (rc == ERR_OK)
+		rc = put_text(sql, ",");
+	if (rc == ERR_OK)
+		rc = value != NULL ? params_literal(sql, value) : put_text(sql, "NULL");
+	if (rc == ERR_OK)
+		rc = put_text(sql, ",false) IS NULL");
+	return rc == ERR_OK ? end_statement(sql) : rc;
+}
+
+enum err params_switch(const struct params *to, const struct params *from, struct buf *sql)
+{
+	enum err rc = ERR_OK;
+	size_t i;
+
+	for (i = 0; rc == ERR_OK && i < from->count; i++)
+		if (!is_harmless(from->rows[i].name) && differs(&from->rows[i], to))
+			rc = put_switch(sql, from->rows[i].name, NULL);
+	for (i = 0; rc == ERR_OK && i < to->count; i++)
+		if (!is_harmless(to->rows[i].name) && differs(&to->rows[i], from))
+			rc = put_switch(sql, to->rows[i].name, to->rows[i].value);
+	return rc;
+}
+
+enum err params_undo(struct params_table *t, struct params **have, struct buf *sql)
+{
+	enum err rc = ERR_OK;
+	size_t i;
+
+	for (i = 0; rc == ERR_OK && i < sizeof(acting) / sizeof(acting[0]); i++) {
+		if (!acts(*have, &acting[i]))
+			continue;
+		if ((rc = put_text(sql, "RESET ")) == ERR_OK &&
+		    (rc = put_text(sql, acting[i].name)) == ERR_OK &&
+		    (rc = put_text(sql, ";")) == ERR_OK)
+			rc = params_drop(t, have, acting[i].name);
+	}
+	return rc == ERR_OK ? end_statement(sql) : rc;
 }
 
 /* ---- flat form ---- */
@@ -464,9 +581,14 @@ struct params *params_parse(struct params_table *t, struct bytes flat)
 	return p;
 }
 
-enum err params_flat_add(struct buf *flat, const char *name, const char *value, bool reported)
+struct params *params_none(struct params_table *t)
 {
-	struct param p = { .name = name, .value = value, .reported = reported };
+	return intern(t, NULL, 0);
+}
+
+enum err params_flat_add(struct buf *flat, const char *name, const char *value)
+{
+	struct param p = { .name = name, .value = value };
 	enum err rc = buf_reserve(flat, flat_size(&p));
 
 	if (rc == ERR_OK)

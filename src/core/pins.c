@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/follow.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
@@ -39,6 +40,7 @@ static const struct pin_row {
 	[PIN_ROLE] = { "session authorization", 0,
 	               "SELECT WHERE session_user OPERATOR(pg_catalog.<>) " },
 	[PIN_SETTING] = { "parameter that does not show", 0, NULL },
+	[PIN_CALL] = { "function call by protocol", 0, NULL },
 };
 
 struct pin_words pins_words(const struct pins *p)
@@ -56,7 +58,12 @@ struct pin_words pins_words(const struct pins *p)
 
 bool pins_hold(const struct server *srv)
 {
-	return srv->pins.held != 0 || srv->pins.suspected != 0 || srv->pins.touched.len > 0;
+	return srv->pins.held != 0 || pins_ask_due(srv);
+}
+
+bool pins_ask_due(const struct server *srv)
+{
+	return srv->pins.suspected != 0 || srv->pins.touched.len > 0 || srv->pins.all_settings;
 }
 
 static int64_t mode_of(const struct server *srv)
@@ -79,9 +86,7 @@ static bool touched_has(const struct buf *touched, const char *name)
 /* Changes of parameters that the server reports come by themselves. */
 static bool is_reported(const struct server *srv, const char *name)
 {
-	const struct param *p = params_find(srv->params, name);
-
-	return p != NULL && p->reported;
+	return params_find(srv->reported, name) != NULL;
 }
 
 /* They end with the transaction, however they are set. */
@@ -92,19 +97,22 @@ static bool is_of_transaction(const char *name)
 	       strcmp(name, "transaction_deferrable") == 0;
 }
 
-/* In lower case, as it is compared. */
-static void ask_about(struct server *srv, const char *name)
+/* In lower case, as it is compared. What is not ASCII is in the client's encoding. */
+void pins_ask(struct server *srv, const char *name)
 {
 	struct buf *touched = &srv->pins.touched;
 	char lower[SQL_NAME_MAX + 1];
+	bool ascii = true;
 	size_t i;
 
-	for (i = 0; name[i] != '\0' && i < SQL_NAME_MAX; i++)
+	for (i = 0; name[i] != '\0' && i < SQL_NAME_MAX; i++) {
 		lower[i] = (char)tolower((unsigned char)name[i]);
+		ascii = ascii && (unsigned char)name[i] < 0x80;
+	}
 	lower[i] = '\0';
 	if (touched_has(touched, lower))
 		return;
-	if (name[i] != '\0' || touched->len > TOUCHED_MAX_BYTES ||
+	if (!ascii || name[i] != '\0' || touched->len > TOUCHED_MAX_BYTES ||
 	    buf_append(touched, lower, i + 1) != ERR_OK)
 		pins_add(srv, PIN_SETTING);
 }
@@ -116,19 +124,28 @@ static void touch(struct server *srv, const char *name)
 	if (strcmp(name, "session_authorization") == 0)
 		srv->pins.suspected |= BIT(PIN_ROLE);
 	if (!is_reported(srv, name))
-		ask_about(srv, name);
+		pins_ask(srv, name);
 }
 
 /* Whatever the session has set of those that are not reported. */
 static void touch_all(struct server *srv)
 {
-	const struct params *p = srv->session->wanted;
+	const struct params *p = srv->session->asked;
 	size_t i;
 
 	for (i = 0; i < params_count(p); i++)
-		if (!params_at(p, i)->reported)
-			touch(srv, params_at(p, i)->name);
+		touch(srv, params_at(p, i)->name);
 	srv->pins.suspected |= srv->pins.held & BIT(PIN_ROLE);
+}
+
+/* It may have done anything: its settings, of those that PostgreSQL lists, and all else that can be asked for. */
+static void suspect_all(struct server *srv)
+{
+	srv->pins.suspected |= (BIT(PINS) - 1) & ~BIT(PIN_SETTING) & ~BIT(PIN_CALL);
+	srv->pins.all_settings = true;
+	srv->doubted = true; /* of others it is known only that they must not stay */
+	touch_all(srv);
+	touch(srv, "role");
 }
 
 /* RESET leads to what the server was started or logged in with, which is not what its session began with. */
@@ -139,7 +156,7 @@ static void touch_first(struct server *srv, const char *name)
 
 	if (first == NULL || (usual != NULL && strcmp(first, usual) == 0))
 		return;
-	ask_about(srv, name);
+	pins_ask(srv, name);
 	srv->pins.resetting = true;
 }
 
@@ -152,43 +169,80 @@ void pins_reset(struct server *srv)
 		touch_first(srv, params_at(p, i)->name);
 }
 
-static void notice_settings(struct server *srv, struct bytes text)
+/* What is created without a schema may go to pg_temp. */
+static bool makes_temp(const struct server *srv)
+{
+	const char *path = params_get(srv->session->asked, "search_path");
+
+	return path != NULL && strcasestr(path, "pg_temp") != NULL;
+}
+
+static void notice_mention(struct server *srv, const struct sql_mention *m)
+{
+	switch (m->kind) {
+	case SQL_SET:
+	case SQL_RESET:
+		touch(srv, m->name);
+		if (m->kind == SQL_RESET || m->resets) /* SET to DEFAULT, set_config() to NULL */
+			touch_first(srv, m->name);
+		break;
+	case SQL_RESET_ALL:
+	case SQL_DISCARD_ALL:
+		touch_all(srv);
+		break;
+	case SQL_SET_UNKNOWN:
+		pins_add(srv, PIN_SETTING);
+		if (m->resets)
+			pins_reset(srv);
+		break;
+	default:
+		break;
+	}
+}
+
+static void notice_settings(struct server *srv, struct bytes text, struct sql_reading how)
 {
 	struct sql_mention m;
 	struct sql_cursor c;
 
-	sql_begin(&c, text, false);
+	sql_begin(&c, text, how);
 	while (sql_next(&c, &m)) {
-		if (m.kind == SQL_SET || m.kind == SQL_RESET)
-			touch(srv, m.name);
-		if (m.kind == SQL_RESET) /* or SET to DEFAULT */
-			touch_first(srv, m.name);
-		else if (m.kind == SQL_RESET_ALL || m.kind == SQL_DISCARD_ALL)
-			touch_all(srv);
-		else if (m.kind == SQL_SET_UNKNOWN)
-			pins_add(srv, PIN_SETTING);
+		notice_mention(srv, &m);
 	}
 }
 
-void pins_notice(struct server *srv, struct bytes text, unsigned traits)
+void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits)
 {
 	int i;
 
-	if (traits == 0 || mode_of(srv) == PIN_OFF)
+	if (traits == 0)
 		return;
+	if (mode_of(srv) == PIN_OFF) {
+		srv->doubted = srv->doubted || (traits & (SQL_SETS | SQL_UNKNOWN)) != 0;
+		return;
+	}
 	for (i = 0; i < PINS; i++)
 		if ((traits & rows[i].trait) != 0)
 			srv->pins.suspected |= BIT(i);
 	if ((traits & SQL_FORGETS) != 0)
-		srv->pins.suspected |= srv->pins.held & ~BIT(PIN_SETTING);
+		srv->pins.suspected |= srv->pins.held & ~BIT(PIN_SETTING) & ~BIT(PIN_CALL);
+	if ((traits & SQL_CREATES) != 0 && makes_temp(srv))
+		srv->pins.suspected |= BIT(PIN_TEMP);
+	if ((traits & SQL_UNKNOWN) != 0)
+		suspect_all(srv);
 	if ((traits & (SQL_SETS | SQL_FORGETS_STATEMENTS)) != 0)
-		notice_settings(srv, text);
+		notice_settings(srv, text, how);
 }
 
 bool pins_watch(const struct server *srv)
 {
 	return srv->session != NULL && srv->session->mode == POOL_TRANSACTION &&
 	       mode_of(srv) != PIN_OFF;
+}
+
+bool pins_listen(const struct server *srv)
+{
+	return (srv->pins.held & BIT(PIN_LISTEN)) != 0;
 }
 
 void pins_doubt(struct server *srv, enum pin pin)
@@ -203,41 +257,60 @@ static enum err put(struct buf *sql, const char *text)
 	return buf_append(sql, text, strlen(text));
 }
 
+/* The isolation of the session's transactions may be such that they wait for others. */
+#define QUESTION_BEGIN "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "
+
+static enum err put_part(struct buf *sql, const char *text)
+{
+	enum err rc = put(sql, sql->len >= sizeof(QUESTION_BEGIN) ? " UNION ALL " : "");
+
+	return rc == ERR_OK ? put(sql, text) : rc;
+}
+
 static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
 {
 	char head[64];
 	enum err rc;
 
-	snprintf(head, sizeof(head), "%sSELECT 'pin', '%d', NULL, NULL WHERE EXISTS (",
-	         sql->len > 0 ? " UNION ALL " : "", pin);
-	if ((rc = put(sql, head)) == ERR_OK)
+	snprintf(head, sizeof(head), "SELECT 'pin', '%d', NULL, NULL WHERE EXISTS (", pin);
+	if ((rc = put_part(sql, head)) == ERR_OK)
 		rc = put(sql, rows[pin].exists);
 	if (rc == ERR_OK && pin == PIN_ROLE)
 		rc = params_literal(sql, PQuser(srv->conn));
 	return rc == ERR_OK ? put(sql, ")") : rc;
 }
 
+/* A value as PostgreSQL has it, whatever the client's encoding can say: hexadecimal. */
+#define VALUE_BEGIN "pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_setting("
+#define VALUE_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
+
 /* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
 static enum err ask_for_setting(const char *name, struct buf *sql)
 {
 	enum err rc;
 
-	if ((rc = put(sql, sql->len > 0 ? " UNION ALL SELECT 'set', " : "SELECT 'set', ")) ==
-	            ERR_OK &&
+	if ((rc = put_part(sql, "SELECT 'set', ")) == ERR_OK &&
 	    (rc = params_literal(sql, name)) == ERR_OK &&
-	    (rc = put(sql, ", pg_catalog.current_setting(")) == ERR_OK &&
+	    (rc = put(sql, ", " VALUE_BEGIN)) == ERR_OK &&
 	    (rc = params_literal(sql, name)) == ERR_OK &&
-	    (rc = put(sql, ", true), (SELECT source FROM pg_catalog.pg_settings WHERE "
+	    (rc = put(sql, VALUE_END ", (SELECT source FROM pg_catalog.pg_settings WHERE "
 	                   "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ")) == ERR_OK &&
 	    (rc = params_literal(sql, name)) == ERR_OK)
 		rc = put(sql, ")");
 	return rc;
 }
 
+static enum err ask_for_settings(struct buf *sql)
+{
+	return put_part(sql, "SELECT 'set', pg_catalog.lower(name), " VALUE_BEGIN "name" VALUE_END
+	                     ", source FROM pg_catalog.pg_settings WHERE source "
+	                     "OPERATOR(pg_catalog.=) 'session'");
+}
+
 enum err pins_question(struct server *srv, struct buf *sql)
 {
 	const char *name = (const char *)srv->pins.touched.at, *end = name + srv->pins.touched.len;
-	enum err rc = ERR_OK;
+	enum err rc = put(sql, QUESTION_BEGIN);
 	int i;
 
 	for (i = 0; rc == ERR_OK && i < PINS; i++)
@@ -245,6 +318,8 @@ enum err pins_question(struct server *srv, struct buf *sql)
 			rc = ask_for_pin(srv, i, sql);
 	for (; rc == ERR_OK && name < end; name += strlen(name) + 1)
 		rc = ask_for_setting(name, sql);
+	if (rc == ERR_OK && srv->pins.all_settings)
+		rc = ask_for_settings(sql);
 	srv->pins.found = 0;
 	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
 }
@@ -275,66 +350,60 @@ static bool is_long(struct reader r, size_t size)
 	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
 }
 
-/* The client has heard of the server's own value. */
-static enum err tell_first(struct session *s, const struct param *first)
+static bool hex_digit(char c, unsigned *out)
 {
-	struct buf out = { 0 };
-	struct writer w = writer_to(&out);
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
 
-	message_write_parameter(&w, first->name, first->value);
-	return session_send(s, &w);
+	if (at == NULL)
+		return false;
+	*out = (unsigned)(at - digits);
+	return true;
 }
 
-/* The value that the session began with is what RESET leads back to. */
-static enum err follow_reset(struct server *srv, const char *name)
+/* Where it stands. */
+static bool unhex(char *text)
 {
-	struct params_table *t = srv->pool->worker->params;
-	struct session *s = srv->session;
-	const struct param *first = params_find(s->initial, name);
-	bool reported = is_reported(srv, name);
-	enum err rc = ERR_OK;
+	unsigned high, low;
+	char *to = text;
 
-	if (first == NULL && reported)
-		return ERR_OK;
-	if (reported)
-		rc = tell_first(s, first);
-	else
-		rc = params_drop(t, &srv->params, name);
-	if (rc != ERR_OK)
-		return rc;
-	return first != NULL ? params_put(t, &s->wanted, name, first->value, false)
-	                     : params_drop(t, &s->wanted, name);
+	for (; *text != '\0'; text += 2) {
+		if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
+			return false;
+		*to++ = (char)(high << 4 | low);
+	}
+	*to = '\0';
+	return true;
 }
 
-static enum err follow_set(struct server *srv, const char *name, const char *value)
+/* What PostgreSQL does not list has a value from when it was set first, '' after a reset; a role is none. */
+static bool was_reset(const char *name, const char *value, const char *source)
 {
-	struct params_table *t = srv->pool->worker->params;
-	enum err rc = params_put(t, &srv->params, name, value, false);
-
-	return rc == ERR_OK ? params_put(t, &srv->session->wanted, name, value, false) : rc;
+	if (source != NULL)
+		return strcmp(source, "session") != 0;
+	return strcmp(name, "role") == 0 && strcmp(value, "none") == 0;
 }
 
 static enum err setting_row(struct server *srv, struct reader *r)
 {
-	char name[SQL_NAME_MAX + 1], value[VALUE_MAX], source[32];
-	bool has_value, has_source;
+	char name[SQL_NAME_MAX + 1], value[2 * VALUE_MAX + 1], source[32];
+	bool has_source;
 
 	if (!take_text(r, name, sizeof(name)))
 		return ERR_WIRE_FORMAT;
+	if (is_of_transaction(name)) /* our question has set those */
+		return ERR_OK;
 	if (is_long(*r, sizeof(value))) { /* too long to follow anybody */
 		srv->pins.found |= BIT(PIN_SETTING);
 		return ERR_OK;
 	}
-	has_value = take_text(r, value, sizeof(value));
-	has_source = has_value && take_text(r, source, sizeof(source));
-	if (!has_value)
+	if (!take_text(r, value, sizeof(value)))
 		return follow_reset(srv, name);
-	/* What is not PostgreSQL's own is empty, or a role that is none, when it is reset. */
-	if (has_source
-	            ? strcmp(source, "session") != 0
-	            : value[0] == '\0' || (strcmp(name, "role") == 0 && strcmp(value, "none") == 0))
-		return follow_reset(srv, name);
-	return is_reported(srv, name) ? ERR_OK : follow_set(srv, name, value);
+	has_source = take_text(r, source, sizeof(source));
+	if (!unhex(value))
+		return ERR_WIRE_FORMAT;
+	return was_reset(name, value, has_source ? source : NULL) ? follow_reset(srv, name)
+	                                                          : follow_set(srv, name, value);
 }
 
 enum err pins_row(struct server *srv, struct bytes body)
@@ -419,13 +488,13 @@ void pins_answered(struct server *srv, bool failed)
 	struct pins *p = &srv->pins;
 	unsigned found = failed ? p->suspected : p->found;
 
-	if (failed && p->touched.len > 0)
+	if (failed && (p->touched.len > 0 || p->all_settings))
 		found |= BIT(PIN_SETTING);
 	if (srv->session_bound) /* it has the server anyway */
 		found = 0;
 	p->held &= ~p->suspected | found;
 	p->suspected = 0;
-	p->resetting = false;
+	p->resetting = p->all_settings = false;
 	buf_free(&p->touched);
 	if (((p->held | found) & BIT(PIN_STATEMENT)) == 0 && srv->session->prepared != NULL)
 		prepared_drop_own(srv->session->prepared, srv->pool->worker->statements);

@@ -9,6 +9,7 @@
 #include "pgseal/core/deadlines.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/replication.h"
+#include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
 
@@ -268,12 +269,54 @@ static struct server *oldest_idle(struct pool *p)
 	return p->paused ? NULL : TAILQ_LAST(&p->servers[SERVER_IDLE], server_list);
 }
 
-/* An idle server for who asks now; NULL: none, or it must show first that it still lives. */
-static struct server *take_idle(struct pool *p)
-{
-	bool in_turn = p->worker->site->settings.server_round_robin;
-	struct server *srv = in_turn ? oldest_idle(p) : newest_idle(p);
+/* So many idle servers are looked at for one that needs no cleaning. */
+#define SEARCH_MAX 64
 
+/* Of those that idle, one that is as it wants it: its own of before, if its sequences are in there, or one that
+ * was used last by its like. */
+static struct server *suitable_idle(struct pool *p, const struct session *s)
+{
+	struct server *srv, *found = NULL;
+	unsigned seen = 0;
+
+	TAILQ_FOREACH(srv, &p->servers[SERVER_IDLE], link) {
+		if (seen++ == SEARCH_MAX)
+			break;
+		if (srv->id == s->last_server && route_asks_sequences(p->route))
+			return srv;
+		if (found == NULL && !setup_is_foreign(srv, s))
+			found = srv;
+		if (found != NULL && !route_asks_sequences(p->route))
+			break;
+	}
+	return found;
+}
+
+static struct server *choose_idle(struct pool *p, const struct session *s)
+{
+	struct server *found;
+
+	if (p->worker->site->settings.server_round_robin)
+		return oldest_idle(p);
+	found = p->paused ? NULL : suitable_idle(p, s);
+	return found != NULL ? found : newest_idle(p);
+}
+
+/* With server_reset=close nobody gets a server that somebody else has used. */
+static bool must_close(const struct server *srv, const struct session *s)
+{
+	return s->pool->terms.server_reset == SERVER_RESET_CLOSE && setup_is_foreign(srv, s);
+}
+
+/* An idle server for who asks now; NULL: none, or it must show first that it still lives. */
+static struct server *take_idle(struct pool *p, const struct session *s)
+{
+	struct server *srv = choose_idle(p, s);
+
+	if (srv != NULL && must_close(srv, s)) {
+		server_close(srv, "server_reset");
+		return NULL;
+	}
 	if (srv == NULL || !chore_check_due(srv))
 		return srv;
 	chore_check(srv);
@@ -282,7 +325,7 @@ static struct server *take_idle(struct pool *p)
 
 void pool_wait(struct pool *p, struct session *s)
 {
-	session_set_state(s, s->wanted == NULL ? SESSION_GREETING : SESSION_WAITING);
+	session_set_state(s, s->asked == NULL ? SESSION_GREETING : SESSION_WAITING);
 	pool_enqueue(p, s);
 	/* What was refused a moment ago is refused at once: no login for each who asks. */
 	if (p->permanent && pool_resting(p) && route_servers(p->route) == 0)
@@ -298,7 +341,7 @@ struct server *pool_acquire(struct pool *p, struct session *s)
 	s->noticed = false;
 	if (!pool_charge(p, s)) {
 		plan_wait(p, timer_set_once);
-	} else if ((srv = take_idle(p)) != NULL) {
+	} else if ((srv = take_idle(p, s)) != NULL) {
 		histogram_add(&p->timings.wait, 0);
 		return srv;
 	} else {
@@ -397,6 +440,8 @@ static void deal(struct pool *p)
 			if (pool_checking(p) >= p->waiting + (other >= 0))
 				return;
 			chore_check(srv);
+		} else if (other < 0 && must_close(srv, s)) {
+			server_close(srv, "server_reset");
 		} else if (other >= 0) {
 			hand_over(p, srv, (size_t)other);
 		} else {
@@ -428,9 +473,63 @@ void pool_release(struct pool *p, struct server *srv)
 	if (pool_makes_room(p, srv))
 		return;
 	deal(p);
+	/* It is the newest, unless somebody has got it. */
+	if ((srv = TAILQ_FIRST(&p->servers[SERVER_IDLE])) != NULL && setup_is_orphan(srv)) {
+		chore_clean_orphan(srv);
+		return;
+	}
 	if (was_empty && p->server_count[SERVER_IDLE] > 0)
 		pool_plan_sweep(p, timer_set_once);
 	tour_revisit(p->worker);
+}
+
+static void clean_orphans(struct pool *p)
+{
+	struct server *srv, *next;
+
+	for (srv = TAILQ_FIRST(&p->servers[SERVER_IDLE]); srv != NULL; srv = next) {
+		next = TAILQ_NEXT(srv, link);
+		if (setup_is_orphan(srv))
+			chore_clean_orphan(srv);
+	}
+}
+
+void pool_clean_orphans(struct worker *w)
+{
+	struct pool *p;
+
+	for (p = w->pools; p != NULL; p = p->hh.next)
+		clean_orphans(p);
+}
+
+static void mark_orphans(struct pool *p, uint64_t session)
+{
+	struct server *srv;
+	int state;
+
+	for (state = 0; state < SERVER_CLOSING; state++)
+		TAILQ_FOREACH(srv, &p->servers[state], link)
+			if (srv->last_session == session)
+				srv->client_gone = true;
+}
+
+void pool_session_gone(struct session *s)
+{
+	struct crew *crew = s->worker->crew;
+	size_t i;
+
+	if (s->authn == NULL)
+		return;
+	if (s->pool != NULL && s->pool->terms.server_reset == SERVER_RESET_CLIENT) {
+		mark_orphans(s->pool, s->id);
+		clean_orphans(s->pool);
+	}
+	if (!authn_session_ended(s->authn))
+		return;
+	pool_clean_orphans(s->worker);
+	for (i = 0; i < crew->worker_count; i++)
+		if (crew->workers[i] != s->worker)
+			worker_post_orphans(crew->workers[i]);
 }
 
 void pool_look_again(struct pool *p)

@@ -239,7 +239,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		replication_begin(p, srv);
 		return;
 	}
-	learn(p, srv->params);
+	learn(p, srv->reported);
 	pool_release(p, srv);
 }
 

@@ -12,14 +12,17 @@
 struct pstatement_table {
 	struct pstatement *all;
 	const uint8_t *salt;
+	struct params_table *params;
 };
 
-struct pstatement_table *pstatement_table_create(const uint8_t *salt)
+struct pstatement_table *pstatement_table_create(const uint8_t *salt, struct params_table *params)
 {
 	struct pstatement_table *t = calloc(1, sizeof(*t));
 
-	if (t != NULL)
-		t->salt = salt;
+	if (t == NULL)
+		return NULL;
+	t->salt = salt;
+	t->params = params;
 	return t;
 }
 
@@ -48,8 +51,11 @@ static struct bytes key_of(const struct pstatement *st)
 		                       offsetof(struct pstatement, dialect) + st->len };
 }
 
-struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body,
-                                     uint64_t dialect)
+/* Whoever may prepare it, nobody knows how the server will read it. */
+static const struct sql_reading any_reading = { SQL_BACKSLASHES_UNKNOWN, SQL_ENCODING_UNKNOWN };
+
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body, uint64_t dialect,
+                                     struct params *under)
 {
 	struct pstatement *st = malloc(sizeof(*st) + body.len), *found = NULL;
 	struct bytes key;
@@ -67,11 +73,13 @@ struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes bo
 		free(st);
 		return pstatement_hold(found);
 	}
-	/* Backslashes in plain literals: whoever still turns that on is heard a little too often. */
-	st->traits = sql_traits(pstatement_text(st), false);
+	st->traits = sql_traits(pstatement_text(st), any_reading);
+	st->under = NULL;
 	HASH_ADD_KEYPTR(hh, t->all, key.at, key.len, st);
-	if (HASH_HAS(st))
+	if (HASH_HAS(st)) {
+		st->under = under != NULL ? params_hold(under) : NULL;
 		return st;
+	}
 	free(st);
 	return NULL;
 }
@@ -87,6 +95,7 @@ void pstatement_release(struct pstatement_table *t, struct pstatement *st)
 	if (st == NULL || --st->refs > 0)
 		return;
 	HASH_DELETE(hh, t->all, st);
+	params_release(t->params, st->under);
 	free(st);
 }
 
@@ -142,11 +151,23 @@ struct alias *alias_create(struct bytes name, struct pstatement *st)
 	return a;
 }
 
+struct alias *alias_create_own(struct bytes name, struct pstatement *run)
+{
+	struct alias *a = alias_create(name, NULL);
+
+	if (a == NULL)
+		return NULL;
+	a->run = run != NULL ? pstatement_hold(run) : NULL;
+	a->fresh = true;
+	return a;
+}
+
 void alias_free(struct pstatement_table *t, struct alias *a)
 {
 	if (a == NULL)
 		return;
 	pstatement_release(t, a->st);
+	pstatement_release(t, a->run);
 	free(a);
 }
 
@@ -170,7 +191,9 @@ size_t prepared_cost(size_t body_len)
 
 static size_t cost(const struct alias *a)
 {
-	return a->st != NULL ? prepared_cost(a->st->len) : sizeof(*a);
+	const struct pstatement *st = a->st != NULL ? a->st : a->run;
+
+	return st != NULL ? prepared_cost(st->len) : sizeof(*a);
 }
 
 static void take_out(struct prepared *n, struct pstatement_table *t, struct alias *a)
@@ -201,19 +224,7 @@ enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct ali
 		return ERR_NO_MEMORY;
 	}
 	n->bytes += cost(a);
-	if (put_behind(n, a))
-		return ERR_OK;
-	take_out(n, t, a);
-	return ERR_NO_MEMORY;
-}
-
-enum err prepared_change(struct prepared *n, struct pstatement_table *t, struct alias *a,
-                         struct pstatement *st)
-{
-	HASH_DELETE(behind, n->shared, a);
-	a->behind = (UT_hash_handle){ 0 };
-	pstatement_release(t, a->st);
-	a->st = st;
+	n->fresh = n->fresh || a->fresh;
 	if (put_behind(n, a))
 		return ERR_OK;
 	take_out(n, t, a);
@@ -235,6 +246,26 @@ static void drop_those(struct prepared *n, struct pstatement_table *t, bool shar
 	HASH_ITER(hh, n->all, a, next)
 		if (shared_too || a->st == NULL)
 			take_out(n, t, a);
+}
+
+void prepared_settle_own(struct prepared *n, struct pstatement_table *t, bool failed)
+{
+	struct alias *a, *next;
+
+	if (!n->fresh)
+		return;
+	n->fresh = false;
+	HASH_ITER(hh, n->all, a, next) {
+		if (!a->fresh)
+			continue;
+		a->fresh = false;
+		if (!failed)
+			continue;
+		n->bytes -= cost(a);
+		pstatement_release(t, a->run);
+		a->run = NULL;
+		n->bytes += cost(a);
+	}
 }
 
 void prepared_drop_own(struct prepared *n, struct pstatement_table *t)

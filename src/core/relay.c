@@ -6,6 +6,7 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/replication.h"
+#include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 
 /* Most plaintext that a client may have lying here while it cannot be passed on. */
@@ -19,7 +20,7 @@ static bool server_blocks(const struct session *s)
 	const struct server *srv = s->server;
 	const struct tracker *t = &srv->tracker;
 
-	if (!chore_lets_client(srv) || tracker_full(t))
+	if (srv->chore != CHORE_NONE || tracker_full(t))
 		return true;
 	if (srv->steps.awaited > 0 || srv->steps.len >= STEPS_MAX)
 		return true;
@@ -70,12 +71,12 @@ void relay_attach(struct session *s, struct server *srv)
 	srv->session_bound = s->mode == POOL_SESSION;
 	if (srv->session_bound)
 		srv->unnamed_ticket = 0; /* what it parses goes unseen */
+	setup_note(srv, s);
 	s->server = srv;
+	s->last_server = srv->id;
 	session_set_state(s, SESSION_ACTIVE);
 	s->pool->stats.server_assignment_count++;
 	relay_start_clocks(s);
-	if (chore_setup(srv) != ERR_OK)
-		session_close(s, CLOSE_NO_MEMORY, NULL);
 }
 
 bool relay_between(const struct session *s)
@@ -86,16 +87,58 @@ bool relay_between(const struct session *s)
 	       srv->kept.len == 0 && (s->passing == 0 || s->dropping);
 }
 
-void relay_keep_params(struct session *s)
-{
-	struct params_table *t = s->worker->params;
-	struct params *now = params_hold(s->server->params);
+/* ---- INSERT in one transaction, lastval() in the next ---- */
 
-	if (s->wanted != now && params_settle(t, &now, s->wanted) == ERR_OK) {
-		params_release(t, s->wanted);
-		s->wanted = params_hold(now);
+static usec_t hold_of(const struct session *s)
+{
+	return s->worker->site->settings.lastval_hold;
+}
+
+/* It has drawn from a sequence, where clients ask for what they have drawn. */
+static bool may_hold(const struct session *s)
+{
+	return s->server->drew && route_asks_sequences(s->server->route) && hold_of(s) > 0 &&
+	       !s->worker->draining;
+}
+
+static void hold(struct session *s)
+{
+	if (s->holding)
+		return;
+	s->holding = true;
+	s->hold_until = loop_now(s->worker->loop) + hold_of(s);
+	TAILQ_INSERT_TAIL(&s->worker->holding, s, wait_link);
+	timer_set_once(s->worker->hold_timer, hold_of(s));
+}
+
+void relay_end_hold(struct session *s)
+{
+	if (!s->holding)
+		return;
+	s->holding = false;
+	TAILQ_REMOVE(&s->worker->holding, s, wait_link);
+}
+
+void relay_hold_due(void *worker)
+{
+	struct worker *w = worker;
+	usec_t now = loop_now(w->loop);
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&w->holding)) != NULL && s->hold_until <= now) {
+		relay_end_hold(s);
+		s->server->drew = false;
+		relay_settle(s->server);
 	}
-	params_release(t, now);
+	if (s != NULL)
+		timer_set(w->hold_timer, s->hold_until - now);
+}
+
+/* Nobody knows what is set on it. */
+static void forget_in_force(struct server *srv)
+{
+	params_release(srv->pool->worker->params, srv->in_force);
+	srv->in_force = NULL;
 }
 
 /* The server goes back to its pool. */
@@ -103,10 +146,12 @@ static struct server *separate(struct session *s)
 {
 	struct server *srv = s->server;
 
-	relay_keep_params(s);
+	relay_end_hold(s);
+	if (srv->doubted)
+		forget_in_force(srv);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
-	srv->forgetting = srv->setting = srv->ready_owed = false;
+	srv->forgetting = srv->setting = srv->doubted = srv->drew = srv->ready_owed = false;
 	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;
@@ -118,7 +163,7 @@ static struct server *separate(struct session *s)
 /* At a boundary: to the next one at once if nothing of this session stays in it. */
 static void give_back(struct server *srv)
 {
-	if (chore_needs_reset(srv))
+	if (chore_is_due(srv))
 		chore_clean(srv, false, false);
 	else
 		pool_release(srv->pool, srv);
@@ -136,6 +181,8 @@ void relay_detach(struct session *s, bool cancel)
 	bool clean = relay_between(s), half_sent = s->passing > 0 && !s->dropping;
 	struct server *srv = separate(s);
 
+	if (!clean) /* what it has set may be undone with its transaction */
+		forget_in_force(srv);
 	if (session_replicates(s))
 		replication_end(srv, half_sent, cancel);
 	else if (clean)
@@ -162,7 +209,8 @@ void relay_grant(struct session *s, struct server *srv)
  * have gone out by now, and for nobody's who comes later. */
 static void cancel_as_asked(struct server *srv)
 {
-	if (!srv->cancel_again || srv->cancel != NULL || srv->chore != CHORE_NONE)
+	if (!srv->cancel_again || srv->cancel != NULL || srv->chore != CHORE_NONE ||
+	    srv->steps.setup > 0)
 		return;
 	srv->cancel_again = false;
 	if (!tracker_quiet(&srv->tracker))
@@ -178,13 +226,15 @@ static enum close_reason why_over(const struct session *s)
 		return CLOSE_SHUTDOWN;
 	if (s->server->pins.too_many)
 		return CLOSE_PINNED;
+	if (session_asks_too_much(s))
+		return CLOSE_PARAMETERS;
 	return server_hurries(s->server) ? CLOSE_REPLACED : CLOSE_QUIT;
 }
 
 /* It may have something of its session's: what, the server knows. A cancel must not meet the question. */
 static bool must_ask(const struct server *srv)
 {
-	return (srv->pins.suspected != 0 || srv->pins.touched.len > 0) && srv->cancel == NULL &&
+	return pins_ask_due(srv) && srv->cancel == NULL &&
 	       !statements_bind_to_server(srv->session); /* which is dropped by it */
 }
 
@@ -218,8 +268,15 @@ static void settle_session(struct session *s)
 	over = why != CLOSE_QUIT;
 	if (relay_between(s) && over) {
 		session_close(s, why, NULL);
-	} else if (ask(s)) {
 		return;
+	}
+	if (ask(s))
+		return;
+	if (relay_between(s) && !pins_ask_due(srv))
+		srv->setting = false; /* what it set has ended with the transaction, or was told */
+	if (relay_between(s) && may_part(s) && may_hold(s)) {
+		hold(s);
+		relay_flow(s);
 	} else if (relay_between(s) && may_part(s)) {
 		srv = separate(s);
 		session_set_state(s, SESSION_IDLE);

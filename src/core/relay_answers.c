@@ -157,7 +157,7 @@ static enum err (*const succeeded[])(struct server *srv, struct step *step) = {
 	[STEP_DESCRIBE] = described,   [STEP_USE] = used,
 	[STEP_DUPLICATE] = not_refused,
 	[STEP_OUR_PARSE] = our_parsed, [STEP_OUR_DESCRIBE] = our_described,
-	[STEP_OUR_CLOSE] = our_closed,
+	[STEP_OUR_CLOSE] = our_closed, [STEP_OUR_EXECUTE] = used, [STEP_SETUP] = used,
 };
 
 /* ---- a step failed, or was skipped because something before it did ---- */
@@ -173,6 +173,8 @@ static enum err fail(struct server *srv, struct step *step, bool itself)
 
 	if (step->kind == STEP_OUR_CLOSE)
 		copies_set_leaving(&srv->copies, bytes_of(step->evicted), false);
+	if (step->kind == STEP_OUR_EXECUTE)
+		srv->sequences_of = SEQUENCES_MIXED; /* it may have been to discard them */
 	if (step->kind == STEP_OUR_DESCRIBE) /* the Parse before it was good */
 		return take_alias(srv, step, 0);
 	/* The old unnamed statement goes before the new one is looked at. */
@@ -244,6 +246,8 @@ enum err statements_answer(struct server *srv, const struct frame *f, const uint
 	enum err rc;
 
 	*ours = false;
+	if (prepared_of(srv) != NULL && (f->row->type == 'E' || f->row->type == 'Z'))
+		prepared_settle_own(prepared_of(srv), table_of(srv), f->row->type == 'E');
 	if (f->row->type == 'E')
 		return fail_all(srv, step);
 	if (step == NULL)

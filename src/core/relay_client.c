@@ -7,6 +7,7 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/replication.h"
+#include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"
 
@@ -69,8 +70,12 @@ static enum feed_next client_forward(struct session *s, struct feed *f, const st
 
 	if (relay_client_blocked(s))
 		return FEED_STOP;
-	if (tracker_quiet(t) && tracker_needs_server(t, frame->row->type))
+	if (tracker_quiet(t) && tracker_needs_server(t, frame->row->type)) {
 		relay_start_clocks(s);
+		relay_end_hold(s);
+		if (tracker_idle(t) && setup_is_due(s) && !setup_send(s, f))
+			return FEED_STOP;
+	}
 	return statements_pass(s, f, frame);
 }
 

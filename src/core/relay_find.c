@@ -1,6 +1,7 @@
 /* Where the statements are that clients mention: under which name on the server, if it has them. */
 #include <string.h>
 
+#include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "statements_priv.h"
@@ -59,45 +60,25 @@ enum found statements_find_copy(const struct about *a, struct pstatement *st, ui
 
 /* ---- under which parameters ---- */
 
-/* Since it began this transaction has changed them, and now something is under way that may do so again, or end
- * it: nobody knows which are in force. */
-static bool in_flux(struct server *srv)
+/* Since it began this transaction may have changed them: which are in force shows when it has ended. */
+static bool in_flux(const struct server *srv)
 {
-	bool under_way = !tracker_quiet(&srv->tracker) || srv->tracker.batch_open;
-
-	if (!under_way && srv->tracker.status == 'I')
-		srv->setting = false;
-	return under_way && srv->setting;
+	return srv->setting || pins_ask_due(srv);
 }
 
-uint64_t statements_dialect(const struct about *a)
+uint64_t statements_dialect(const struct about *a, struct params **under)
 {
-	struct server *srv = a->srv;
-
-	if (in_flux(srv)) /* it is nobody else's */
+	*under = NULL;
+	if (in_flux(a->srv)) /* it is nobody else's */
 		return statements_ticket(a->s->worker);
-	/* What it is being set to has been accepted before. */
-	return params_dialect(srv->chore == CHORE_SETUP ? a->s->wanted : srv->params);
+	*under = a->s->asked;
+	return params_dialect(a->s->asked);
 }
 
-/* It means what it means under the parameters of today, as it does to PostgreSQL when that has to parse
- * it anew. What the server has is as good as before while they change. */
-static enum err keep_up(const struct about *a, struct alias *alias)
+bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st)
 {
-	struct pstatement_table *t = table_of(a->s);
-	struct bytes body = { alias->st->body, alias->st->len };
-	struct pstatement *st;
-
-	if (in_flux(a->srv) ? copies_use(&a->srv->copies, pstatement_name(t, alias->st)) != NULL
-	                    : alias->st->dialect == statements_dialect(a))
-		return ERR_OK;
-	if ((st = pstatement_intern(t, body, statements_dialect(a))) == NULL)
-		return ERR_NO_MEMORY;
-	if (pstatement_name(t, st).len == 0) {
-		pstatement_release(t, st);
-		return ERR_NO_MEMORY;
-	}
-	return prepared_change(a->s->prepared, t, alias, st);
+	return st->under != NULL && srv->session != NULL &&
+	       (in_flux(srv) || st->dialect != params_dialect(srv->session->asked));
 }
 
 /* A text that drops all is on its way, in the open batch or before it. */
@@ -152,11 +133,20 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 	alias = n != NULL ? prepared_find(n, name) : NULL;
 	if (alias == NULL || alias->st == NULL || statements_deallocates(srv, name, NULL))
 		return statements_as_is(to, name);
-	if (keep_up(a, alias) != ERR_OK) {
-		statements_no_memory(a);
-		return FOUND_LATER;
-	}
 	return statements_find_copy(a, alias->st, alias->shape, to);
+}
+
+const struct pstatement *statements_behind(const struct about *a, struct bytes name)
+{
+	const struct step *step = steps_of_alias(&a->srv->steps, name);
+	const struct alias *alias;
+
+	if (step != NULL)
+		return step->kind != STEP_CLOSE ? step->alias->st : NULL;
+	alias = a->s->prepared != NULL ? prepared_find(a->s->prepared, name) : NULL;
+	if (alias == NULL)
+		return NULL;
+	return alias->st != NULL ? alias->st : alias->run;
 }
 
 static enum found find_unnamed(const struct about *a, struct target *to)
@@ -177,6 +167,10 @@ static enum found find_unnamed(const struct about *a, struct target *to)
 	if (n == NULL || n->unnamed_ticket == 0)
 		return statements_refuse(to, REFUSAL_UNNAMED);
 	to->st = n->unnamed;
+	if (n->unnamed != NULL && (n->unnamed->traits & SQL_NAMES) != 0) {
+		to->name = bytes_of(""); /* what its names stand for now */
+		return FOUND_MISSING;
+	}
 	if (n->unnamed_ticket == srv->unnamed_ticket)
 		return FOUND_AS_IS;
 	if (n->unnamed == NULL)

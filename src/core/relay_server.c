@@ -5,6 +5,7 @@
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
+#include "pgseal/core/follow.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
@@ -75,15 +76,20 @@ static void count_ready(struct session *s, const struct server *srv)
 	s->xact_since = tracker_quiet(&srv->tracker) ? 0 : now;
 }
 
-static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t len)
+/* *ours: the client knows it already. */
+static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t len, bool *ours)
 {
+	struct params_table *t = srv->pool->worker->params;
 	struct bytes name, value;
 	enum err rc = message_read_parameter((struct bytes){ body, len }, &name, &value);
+	bool news = true;
 
-	if (rc != ERR_OK)
-		return rc;
-	return params_put(srv->pool->worker->params, &srv->params, (const char *)name.at,
-	                  (const char *)value.at, true);
+	if (rc == ERR_OK)
+		rc = params_put(t, &srv->reported, (const char *)name.at, (const char *)value.at);
+	if (rc == ERR_OK && srv->session != NULL)
+		rc = follow_report(srv, (const char *)name.at, (const char *)value.at, &news);
+	*ours = !news;
+	return rc;
 }
 
 static bool is_fatal(const uint8_t *body, size_t len)
@@ -134,7 +140,8 @@ static const char *field(struct bytes b, const char *missing)
 	return b.at != NULL ? (const char *)b.at : missing;
 }
 
-/* A statement of ours failed: its session gets the server's words. */
+/* A statement of ours failed: its session gets the server's words, and nothing that it has sent since was carried
+ * out. */
 static void server_refused(struct server *srv)
 {
 	struct bytes words = { srv->words.at, srv->words.len };
@@ -187,7 +194,7 @@ static unsigned tag_of(const uint8_t *body, size_t len)
 }
 
 /* A command has been carried out, a client's or ours. */
-static enum err completed(struct server *srv, const uint8_t *body, size_t len)
+static void completed(struct server *srv, const uint8_t *body, size_t len)
 {
 	unsigned tag = tag_of(body, len);
 
@@ -199,8 +206,7 @@ static enum err completed(struct server *srv, const uint8_t *body, size_t len)
 		pins_reset(srv);
 	/* Otherwise the text told. */
 	if ((tag & TAG_SETTINGS) != 0 && srv->chore == CHORE_NONE && !pins_watch(srv))
-		return params_doubt(srv->pool->worker->params, &srv->params);
-	return ERR_OK;
+		srv->doubted = true;
 }
 
 /* An answer to the session that holds it; or an error that stands for one. */
@@ -222,22 +228,32 @@ static bool holds_ready(struct server *srv, char status)
 	return srv->ready_owed;
 }
 
-static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
+/* Statements in front of the session's transaction have failed: no message of the client's was carried out. FATAL
+ * is passed on, as always. */
+static bool is_setup_failure(const struct step *step, const uint8_t *body, size_t len)
+{
+	return step != NULL && step->kind == STEP_SETUP && !is_fatal(body, len);
+}
+
+/* Until they are answered nothing that the server says is about the client's, but what it listens for. */
+static bool is_about_setup(const struct server *srv, char type)
+{
+	return srv->steps.setup > 0 && (type == 'N' || (type == 'A' && !pins_listen(srv)));
+}
+
+/* What the client's messages and ours have come to, by the books that are kept about them. */
+static enum err account_answer(struct server *srv, const struct frame *f, const uint8_t *body,
+                               bool *ours)
 {
 	struct step *step = statements_step(srv, f);
 	uint32_t answered = srv->tracker.answered;
 	size_t len = f->size - FRAME_HEADER;
 	char type = f->row->type;
-	bool ours = false;
-	enum err rc = ERR_OK;
+	enum err rc;
 
-	if (type == 'S')
-		rc = learn_parameter(srv, body, len);
-	if (rc != ERR_OK)
-		return rc;
-	if (srv->session == NULL && srv->chore == CHORE_NONE)
-		return idle_message(srv, f, body);
-	srv->dropping = false;
+	if (type == 'E' && is_setup_failure(step, body, len))
+		return body != NULL && buf_append(&srv->words, body, len) != ERR_OK ? ERR_NO_MEMORY
+		                                                                    : ERR_IO;
 	if (srv->session != NULL && (srv->chore == CHORE_NONE || srv->chore == CHORE_FETCH))
 		session_message(srv, f, body);
 	if (tracker_at_query(&srv->tracker) && (f->row->flags & FRAME_ASYNC) == 0)
@@ -245,18 +261,36 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	rc = tracker_from_server(&srv->tracker, type, type == 'Z' ? (char)body[0] : 0);
 	portal_answered(srv, type, answered);
 	if (rc == ERR_OK)
-		rc = statements_answer(srv, f, body, step, &ours);
-	if (rc == ERR_OK && type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE) {
+		rc = statements_answer(srv, f, body, step, ours);
+	if (rc == ERR_OK && type == 'C' && !*ours)
+		completed(srv, body, len);
+	else if (type == 'E')
+		buf_free(&srv->deallocating); /* whatever was to come of that text will not */
+	return rc;
+}
+
+static enum err server_dispatch(struct server *srv, const struct frame *f, const uint8_t *body)
+{
+	char type = f->row->type;
+	bool ours = false, known = false;
+	enum err rc = ERR_OK;
+
+	if (type == 'S')
+		rc = learn_parameter(srv, body, f->size - FRAME_HEADER, &known);
+	if (rc != ERR_OK)
+		return rc;
+	if (srv->session == NULL && srv->chore == CHORE_NONE)
+		return idle_message(srv, f, body);
+	srv->dropping = false;
+	if ((rc = account_answer(srv, f, body, &ours)) != ERR_OK)
+		return rc;
+	if (type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE) {
 		count_ready(srv->session, srv);
 		ours = holds_ready(srv, (char)body[0]) || ours;
 	}
-	if (rc == ERR_OK && type == 'C')
-		rc = completed(srv, body, len);
-	else if (type == 'E')
-		buf_free(&srv->deallocating); /* whatever was to come of that text will not */
-	if (rc == ERR_OK && srv->chore != CHORE_NONE)
-		return chore_step(srv, f, body);
-	srv->dropping = srv->dropping || ours;
+	if (srv->chore != CHORE_NONE)
+		rc = chore_step(srv, f, body);
+	srv->dropping = srv->dropping || ours || known || is_about_setup(srv, type);
 	return rc;
 }
 
@@ -278,6 +312,13 @@ static bool server_streams(const struct server *srv, const struct frame *f)
 {
 	return (f->row->flags & FRAME_MANY) != 0 && srv->session != NULL && !srv->dropping &&
 	       srv->chore == CHORE_NONE;
+}
+
+/* One that goes to the client, or would if it did not have to wait for what was reset. */
+static bool is_clients_ready(const struct server *srv, const struct frame *f)
+{
+	return f->row->type == 'Z' && srv->session != NULL && srv->chore == CHORE_NONE &&
+	       (!srv->dropping || srv->ready_owed);
 }
 
 static enum feed_next server_message(struct server *srv, struct feed *f)
@@ -303,6 +344,10 @@ static enum feed_next server_message(struct server *srv, struct feed *f)
 	else if (must_be_whole(srv, &frame))
 		return FEED_STOP;
 	why = server_dispatch(srv, &frame, body);
+	if (why == ERR_OK && is_clients_ready(srv, &frame) && srv->session->told != srv->reported) {
+		server_flush(srv, f);
+		follow_tell(srv);
+	}
 	/* What came before this message goes out whatever becomes of it. */
 	if (why != ERR_OK || srv->dropping)
 		server_flush(srv, f);
@@ -361,10 +406,7 @@ static void server_readable(void *arg)
 		server_keep(srv, plain + used, kept + got - used);
 	if (srv->state == SERVER_CLOSING)
 		return;
-	if ((next == STREAM_EOF || next == STREAM_FAILED) && srv->chore == CHORE_SETUP &&
-	    srv->words.len > 0) {
-		server_refused(srv);
-	} else if (next == STREAM_EOF || next == STREAM_FAILED) {
+	if (next == STREAM_EOF || next == STREAM_FAILED) {
 		stream_why(&srv->stream, why, sizeof(why));
 		relay_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
 	} else {

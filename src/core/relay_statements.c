@@ -13,6 +13,7 @@
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/wire/reader.h"
 #include "statements_priv.h"
 
 static struct pstatement_table *table_of(const struct session *s)
@@ -99,19 +100,43 @@ static enum feed_next under_name(const struct about *a, struct bytes name)
 	return FEED_ON;
 }
 
-/* Bind, and Describe of a statement. */
-static enum feed_next pass_use(const struct about *a)
+/* What its names stand for is looked up when it is used, as PostgreSQL does: under which name, on this server, is it
+ * that now? */
+static enum found find_late(struct about *a, struct target *to, struct pstatement *now)
+{
+	const struct step *step = steps_of_statement(&a->srv->steps, now);
+
+	to->st = now;
+	to->shape = 0;
+	if (a->m.name.len == 0)
+		return FOUND_MISSING;
+	if (pstatement_name(table_of(a->s), now).len == 0) {
+		statements_no_memory(a);
+		return FOUND_LATER;
+	}
+	to->name = bytes_of(now->name);
+	if (step != NULL && step->kind != STEP_OUR_CLOSE && statements_in_batch(a->srv, step))
+		return FOUND_RENAMED;
+	return statements_find_copy(a, now, 0, to);
+}
+
+/* A Bind is as good as its execution. to: what was found. */
+static enum feed_next run(const struct about *a, const struct target *to)
+{
+	const struct pstatement *st = to->st;
+
+	if (st == NULL && a->m.name.len > 0)
+		st = statements_behind(a, a->m.name);
+	return st != NULL ? text_run(a, pstatement_text(st), st->traits) : text_run_unknown(a);
+}
+
+/* Bind, and Describe of a statement, which was found. */
+static enum feed_next pass_found(const struct about *a, const struct target *to, enum found found,
+                                 bool use)
 {
 	struct step step = { .kind = STEP_DESCRIBE, .unnamed = true };
-	bool learn = a->type == 'D' && a->m.name.len == 0, use;
-	struct target to = { 0 };
-	enum found found = statements_find(a, &to);
+	bool learn = a->type == 'D' && a->m.name.len == 0;
 
-	if (found == FOUND_LATER)
-		return statements_hold(a);
-	if (found == FOUND_MISSING && statements_fetch(a, &to) == FEED_STOP)
-		return FEED_STOP;
-	use = found == FOUND_RENAMED && to.st != NULL && a->s->prepared->twins;
 	if (use) {
 		step = (struct step){ .kind = STEP_USE };
 		if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
@@ -119,9 +144,46 @@ static enum feed_next pass_use(const struct about *a)
 	}
 	if (statements_account(a, learn || use ? &step : NULL) == FEED_STOP)
 		return FEED_STOP;
-	if (a->type == 'B' && to.st != NULL)
-		text_noticed(a, pstatement_text(to.st), to.st->traits);
-	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
+	return found == FOUND_RENAMED ? under_name(a, to->name) : FEED_ON;
+}
+
+static enum feed_next pass_late(struct about *a, struct target *to, enum found found)
+{
+	struct pstatement *st = to->st, *now = text_resolve_statement(a, st);
+	enum feed_next next = FEED_STOP;
+
+	if (now == NULL)
+		return FEED_STOP;
+	if (found != FOUND_AS_IS) /* nothing has changed in this batch */
+		found = find_late(a, to, now);
+	if (found == FOUND_LATER)
+		next = statements_hold(a);
+	else if (found != FOUND_MISSING || statements_fetch(a, to) == FEED_ON)
+		next = FEED_ON;
+	if (next == FEED_ON && a->type == 'B')
+		next = text_run(a, pstatement_text(st), st->traits);
+	if (next == FEED_ON)
+		next = pass_found(a, to, found, found == FOUND_RENAMED);
+	pstatement_release(table_of(a->s), now);
+	return next;
+}
+
+static enum feed_next pass_use(struct about *a)
+{
+	struct target to = { 0 };
+	enum found found = statements_find(a, &to);
+	bool refused = found == FOUND_RENAMED && to.st == NULL;
+
+	if (found == FOUND_LATER)
+		return statements_hold(a);
+	if (to.st != NULL && (to.st->traits & SQL_NAMES) != 0)
+		return pass_late(a, &to, found);
+	if (found == FOUND_MISSING && statements_fetch(a, &to) == FEED_STOP)
+		return FEED_STOP;
+	if (a->type == 'B' && !refused && run(a, &to) == FEED_STOP)
+		return FEED_STOP;
+	return pass_found(a, &to, found,
+	                  found == FOUND_RENAMED && to.st != NULL && a->s->prepared->twins);
 }
 
 static enum feed_next pass_close(const struct about *a)
@@ -149,6 +211,12 @@ static size_t most_memory(const struct session *s)
 	return (size_t)s->worker->site->settings.max_client_prepared_memory;
 }
 
+/* Of a Parse as it came, which is at hand as a whole. */
+static struct bytes whole_body(const struct about *a)
+{
+	return (struct bytes){ a->f->at + a->f->pos + a->m.head, a->size - a->m.head };
+}
+
 /* One that is too large is not remembered: it keeps its server. */
 static enum feed_next pass_unnamed_parse(const struct about *a)
 {
@@ -156,10 +224,8 @@ static enum feed_next pass_unnamed_parse(const struct about *a)
 	struct insertion in = insertion_begin(a->srv);
 	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= most_memory(a->s);
 
-	if (fits && (step.st = pstatement_intern(table_of(a->s), a->body, 0)) == NULL)
+	if (fits && (step.st = pstatement_intern(table_of(a->s), whole_body(a), 0, NULL)) == NULL)
 		return statements_no_memory(a);
-	if (!fits) /* nothing is known of it any more when it is carried out */
-		text_noticed(a, text_of(a->body), a->traits);
 	if (!a->rewritten)
 		return statements_account(a, &step);
 	insertion_client_parse(&in, bytes_of(""), a->body, &step);
@@ -191,45 +257,69 @@ static enum feed_next pass_refusal(const struct about *a, const char *name)
 	return insertion_replace(&in, a);
 }
 
-/* The Parse itself, between what makes way for it and what asks for its shape. Takes both references. */
+/* The Parse itself, between what makes way for it and what asks for its shape. st: as it is sent. Takes the alias. */
 static enum feed_next pass_new(const struct about *a, struct pstatement *st, struct alias *alias)
 {
-	struct step step = { .kind = STEP_PARSE, .st = st, .alias = alias };
+	struct step step = { .kind = STEP_PARSE, .st = pstatement_hold(st), .alias = alias };
 	struct bytes name = pstatement_name(table_of(a->s), st);
 	struct insertion in = insertion_begin(a->srv);
 
 	insertion_make_way(&in, st, name);
 	insertion_make_room(&in);
-	pstatement_hold(st); /* without memory the step lets go of it at once */
 	insertion_client_parse(&in, name, a->body, &step);
 	insertion_describe(&in, st, name, false);
-	pstatement_release(table_of(a->s), st);
 	a->s->pool->stats.server_parse_count++;
 	return insertion_replace(&in, a);
 }
 
+/* As the client calls it, and as it wrote it. NULL: out of memory. */
+static struct alias *make_alias(const struct about *a, struct pstatement *sent, uint64_t dialect,
+                                struct params *under)
+{
+	struct pstatement_table *t = table_of(a->s);
+	struct alias *alias = NULL;
+	struct pstatement *st;
+
+	if (!a->rewritten)
+		return alias_create(a->m.name, sent);
+	if ((st = pstatement_intern(t, whole_body(a), dialect, under)) == NULL)
+		return NULL;
+	if (pstatement_name(t, st).len > 0)
+		alias = alias_create(a->m.name, st);
+	pstatement_release(t, st);
+	return alias;
+}
+
+static enum feed_next pass_shared(const struct about *a, struct pstatement *st, uint64_t dialect,
+                                  struct params *under)
+{
+	const struct step *step = steps_of_statement(&a->srv->steps, st);
+	struct alias *alias;
+
+	if (step != NULL && !statements_in_batch(a->srv, step))
+		return statements_hold(a);
+	if (pstatement_name(table_of(a->s), st).len == 0 ||
+	    (alias = make_alias(a, st, dialect, under)) == NULL)
+		return statements_no_memory(a);
+	return pass_new(a, st, alias);
+}
+
 static enum feed_next pass_named_parse(const struct about *a)
 {
-	size_t len = a->rewritten ? a->body.len : a->size - a->m.head;
+	size_t len = a->size - a->m.head;
 	struct pstatement_table *t = table_of(a->s);
-	const struct step *step;
+	struct params *under;
+	uint64_t dialect = statements_dialect(a, &under);
 	struct pstatement *st;
-	struct alias *alias = NULL;
+	enum feed_next next;
 
 	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) > most_memory(a->s))
 		return pass_refusal(a, REFUSAL_LIMIT);
-	if ((st = pstatement_intern(t, a->body, statements_dialect(a))) == NULL)
+	if ((st = pstatement_intern(t, a->body, dialect, under)) == NULL)
 		return statements_no_memory(a);
-	step = steps_of_statement(&a->srv->steps, st);
-	if (step != NULL && !statements_in_batch(a->srv, step)) {
-		pstatement_release(t, st);
-		return statements_hold(a);
-	}
-	if (pstatement_name(t, st).len == 0 || (alias = alias_create(a->m.name, st)) == NULL) {
-		pstatement_release(t, st);
-		return statements_no_memory(a);
-	}
-	return pass_new(a, st, alias);
+	next = pass_shared(a, st, dialect, under);
+	pstatement_release(t, st);
+	return next;
 }
 
 /* What lives in the server under the client's own name, if it comes to that. */
@@ -252,6 +342,16 @@ static enum feed_next pass_own_parse(const struct about *a)
  * server is the session's. */
 static enum feed_next pass_pinned_parse(const struct about *a)
 {
+	struct pstatement_table *t = table_of(a->s);
+	struct prepared *n = a->s->prepared;
+	bool fits = n->bytes + prepared_cost(a->size) <= most_memory(a->s) &&
+	            a->f->len - a->f->pos >= a->size;
+	struct pstatement *run = fits ? pstatement_intern(t, whole_body(a), 0, NULL) : NULL;
+	struct alias *alias = alias_create_own(a->m.name, run);
+
+	pstatement_release(t, run);
+	if (alias == NULL || prepared_put(n, t, alias) != ERR_OK)
+		return statements_no_memory(a);
 	pins_add(a->srv, PIN_STATEMENT);
 	a->s->pool->stats.server_parse_count++;
 	return pass_own_parse(a);
@@ -277,6 +377,23 @@ static enum feed_next pass_parse(const struct about *a)
 	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
 		return pass_own_parse(a);
 	return settings->max_prepared_statements > 0 ? pass_named_parse(a) : pass_pinned_parse(a);
+}
+
+/* ---- Query ---- */
+
+static enum feed_next pass_query(const struct about *a)
+{
+	struct bytes as_written = { a->f->at + a->f->pos + FRAME_HEADER,
+		                    a->f->len - a->f->pos < a->size ? a->f->len - a->f->pos : a->size };
+	struct insertion in = insertion_begin(a->srv);
+
+	as_written.len -= FRAME_HEADER;
+	if (text_run(a, text_of(as_written), a->traits) == FEED_STOP)
+		return FEED_STOP;
+	if (!a->rewritten)
+		return statements_account(a, NULL);
+	insertion_query(&in, a->body);
+	return insertion_replace(&in, a);
 }
 
 /* ---- COPY that went wrong ---- */
@@ -316,12 +433,64 @@ static enum feed_next pass_in_doubt(const struct about *a)
 
 /* ---- all of them ---- */
 
+/* Parameters of its own must be set anew when they are reset. */
+static bool watches_resets(const struct session *s, char type)
+{
+	return s->mode == POOL_SESSION && s->initial != NULL && params_count(s->initial) > 0 &&
+	       strchr("PQB", type) != NULL;
+}
+
+/* ---- FunctionCall ---- */
+
+#define CALL_OID_BYTES sizeof(uint32_t)
+
+static size_t call_need(const struct frame *frame)
+{
+	size_t need = FRAME_HEADER + CALL_OID_BYTES;
+
+	return need < frame->size ? need : frame->size;
+}
+
+/* Of large objects: what they leave ends with the transaction. pg_proc.dat: lo_creat, lo_create, lo_open, lo_close,
+ * loread, lowrite, lo_lseek, lo_lseek64, lo_tell, lo_tell64, lo_truncate, lo_truncate64, lo_unlink, lo_from_bytea,
+ * lo_get, lo_get, lo_put. */
+static bool is_large_object_function(uint32_t oid)
+{
+	static const uint32_t oids[] = { 715,  764,  952,  953,  954,  955,  956,  957,  958,
+		                         964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460 };
+	size_t i;
+
+	for (i = 0; i < sizeof(oids) / sizeof(oids[0]); i++)
+		if (oids[i] == oid)
+			return true;
+	return false;
+}
+
+/* Any function at all, which may do whatever a session can: of parameters that nobody lists the server cannot be
+ * asked. */
+static enum feed_next pass_call(const struct about *a)
+{
+	struct reader r = reader_of((struct bytes){ a->f->at + a->f->pos + FRAME_HEADER,
+	                                            a->size - FRAME_HEADER });
+	uint32_t oid = 0;
+
+	if (a->size < FRAME_HEADER + CALL_OID_BYTES || !reader_u32(&r, &oid) ||
+	    is_large_object_function(oid))
+		return statements_account(a, NULL);
+	if (text_run_unknown(a) == FEED_STOP)
+		return FEED_STOP;
+	pins_add(a->srv, PIN_CALL);
+	return statements_account(a, NULL);
+}
+
 size_t statements_need(const struct session *s, const struct frame *frame, struct bytes have)
 {
 	struct pstatement_mention m;
 
-	if (s->mode != POOL_TRANSACTION)
+	if (s->mode != POOL_TRANSACTION && !watches_resets(s, frame->row->type))
 		return portal_need(frame);
+	if (frame->row->type == 'F')
+		return call_need(frame);
 	if (frame->row->type == 'Q')
 		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
 	switch (pstatement_find(have, frame->size, &m)) {
@@ -347,6 +516,14 @@ static void count(struct session *s, char type)
 		s->pool->stats.bind_count++;
 }
 
+/* Very large ones go as they are. */
+static enum feed_next pass_text(struct about *a)
+{
+	if (text_look(a) && text_resolve(a) == FEED_STOP)
+		return FEED_STOP;
+	return a->type == 'P' ? pass_parse(a) : pass_query(a);
+}
+
 /* One that mentions a statement, or holds a text. */
 static enum feed_next pass(struct about *a)
 {
@@ -362,8 +539,7 @@ static enum feed_next pass(struct about *a)
 	switch (a->type) {
 	case 'P':
 	case 'Q':
-		if ((next = text_prepare(a)) == FEED_ON)
-			next = a->type == 'P' ? pass_parse(a) : text_pass_query(a);
+		next = pass_text(a);
 		buf_free(&a->text);
 		return next;
 	case 'C':
@@ -398,8 +574,12 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		return statements_hold(&a);
 	if (portal == PORTAL_MISSING && heeded)
 		return portal_refuse(&a);
+	if (watches_resets(s, a.type) && found == PSTATEMENT_NAMED)
+		text_watch_resets(&a);
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
-	if (s->mode != POOL_TRANSACTION || !heeded || found == PSTATEMENT_NONE)
+	if (s->mode == POOL_TRANSACTION && heeded && a.type == 'F')
+		next = pass_call(&a);
+	else if (s->mode != POOL_TRANSACTION || !heeded || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);
 	else if (found == PSTATEMENT_MORE)
 		next = pass_endless_name(s);

@@ -8,6 +8,7 @@
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 
 /* One of these for each DEALLOCATE in a text. */
@@ -20,22 +21,146 @@ struct bytes text_of(struct bytes body)
 	return (struct bytes){ body.at, nul != NULL ? (size_t)(nul - body.at) : body.len };
 }
 
-static bool backslashes(const struct session *s)
-{
-	const char *conforming = params_get(s->wanted, "standard_conforming_strings");
+/* ---- how the server reads it ---- */
 
-	return conforming != NULL && strcmp(conforming, "off") == 0;
+/* What is in force of a parameter when the message comes there; NULL: who knows? */
+static const char *in_force(const struct about *a, const char *name)
+{
+	const char *reported = params_get(a->srv->reported, name), *asked, *usual;
+
+	if (a->srv->steps.setup == 0)
+		return reported;
+	/* What is reported will be told only with the answer to the client's message. */
+	if ((asked = params_get(a->s->asked, name)) != NULL)
+		return asked;
+	usual = params_get(a->s->pool->greeting, name);
+	return reported != NULL && usual != NULL && strcmp(reported, usual) == 0 ? usual : NULL;
 }
 
-void text_noticed(const struct about *a, struct bytes text, unsigned traits)
+static struct sql_reading reading_of(const struct about *a)
 {
-	if ((traits & SQL_FORGETS_STATEMENTS) != 0) {
-		a->srv->forgetting = true;
-		a->srv->forgetting_place = a->srv->tracker.sent;
+	const struct tracker *t = &a->srv->tracker;
+
+	/* Something on its way may change it. */
+	if ((!tracker_quiet(t) || t->batch_open) && !setup_is_all(a->srv))
+		return sql_reading_of(NULL, NULL);
+	return sql_reading_of(in_force(a, "standard_conforming_strings"),
+	                      in_force(a, "client_encoding"));
+}
+
+bool text_look(struct about *a)
+{
+	size_t head = a->type == 'P' ? a->m.head : FRAME_HEADER;
+	size_t have = a->f->len - a->f->pos < a->size ? a->f->len - a->f->pos : a->size;
+
+	a->body = (struct bytes){ a->f->at + a->f->pos + head, have - head };
+	a->how = reading_of(a);
+	a->traits = sql_traits(text_of(a->body), a->how);
+	if (have < a->size)
+		a->traits |= SQL_UNKNOWN;
+	return have == a->size;
+}
+
+/* ---- what it may leave ---- */
+
+/* Statements that execute statements that execute statements: more than that and nobody knows. */
+#define DEPTH_MAX 4
+
+static void notice(const struct about *a, struct bytes text, unsigned traits, int depth);
+
+/* What is executed by name is carried out too. */
+static void notice_executed(const struct about *a, struct bytes text, int depth)
+{
+	const struct pstatement *st;
+	struct sql_mention m;
+	struct sql_cursor c;
+
+	sql_begin(&c, text, a->how);
+	while (sql_next(&c, &m)) {
+		if (m.kind != SQL_EXECUTE)
+			continue;
+		st = m.name[0] != '\0' ? statements_behind(a, bytes_of(m.name)) : NULL;
+		if (st == NULL || depth == DEPTH_MAX)
+			notice(a, bytes_of(""), SQL_UNKNOWN, DEPTH_MAX);
+		else
+			notice(a, pstatement_text(st), st->traits, depth + 1);
 	}
-	if ((traits & (SQL_SETS | SQL_SETS_LOCAL)) != 0)
-		a->srv->setting = true;
-	pins_notice(a->srv, text, traits);
+}
+
+static void notice_sequences(struct server *srv, unsigned traits)
+{
+	if ((traits & (SQL_SEEDS | SQL_UNKNOWN)) != 0)
+		srv->seeded = true;
+	if ((traits & SQL_ASKS_SEQUENCE) != 0)
+		srv->drew = false;
+	else if ((traits & SQL_DRAWS) != 0)
+		srv->drew = true;
+}
+
+static void notice(const struct about *a, struct bytes text, unsigned traits, int depth)
+{
+	struct server *srv = a->srv;
+
+	if ((traits & SQL_FORGETS_STATEMENTS) != 0) {
+		srv->forgetting = true;
+		srv->forgetting_place = srv->tracker.sent;
+	}
+	if ((traits & (SQL_SETS | SQL_SETS_LOCAL | SQL_UNKNOWN)) != 0)
+		srv->setting = true;
+	notice_sequences(srv, traits);
+	pins_notice(srv, text, a->how, traits);
+	if ((traits & SQL_NAMES) != 0)
+		notice_executed(a, text, depth);
+}
+
+/* Of what it executes, too. */
+static unsigned all_traits(const struct about *a, struct bytes text, unsigned traits, int depth)
+{
+	const struct pstatement *st;
+	struct sql_mention m;
+	struct sql_cursor c;
+
+	if ((traits & SQL_NAMES) == 0)
+		return traits;
+	sql_begin(&c, text, a->how);
+	while (depth < DEPTH_MAX && sql_next(&c, &m))
+		if (m.kind == SQL_EXECUTE && (st = statements_behind(a, bytes_of(m.name))) != NULL)
+			traits |= all_traits(a, pstatement_text(st), st->traits, depth + 1);
+	return traits;
+}
+
+/* Does it ask for, or may it overwrite, what another session has drawn from sequences? The latter matters where
+ * anybody asks. */
+static bool meets_sequences(const struct about *a, unsigned traits)
+{
+	const unsigned asks = SQL_ASKS_SEQUENCE | SQL_UNKNOWN;
+
+	if ((traits & SQL_ASKS_SEQUENCE) != 0)
+		route_note_sequences(a->srv->route);
+	if (a->srv->sequences_of == a->s->id)
+		return false;
+	return (traits & asks) != 0 ||
+	       ((traits & SQL_DRAWS) != 0 && route_asks_sequences(a->srv->route));
+}
+
+/* In front of a query it must not fail there, as nobody would send the Sync that the server then waits for. */
+static enum feed_next discard_sequences(const struct about *a)
+{
+	const struct tracker *t = &a->srv->tracker;
+	struct insertion in = insertion_begin(a->srv);
+	bool batch = t->batch_open && !setup_is_all(a->srv);
+
+	if (t->status == 'E')
+		return FEED_ON; /* so does the text */
+	if (a->type != 'B' && !batch && !tracker_in_batch(t))
+		return statements_hold(a);
+	a->srv->sequences_of = a->s->id;
+	insertion_execute(&in, "DISCARD SEQUENCES");
+	if (a->type == 'B' || batch)
+		return insertion_send(&in, a);
+	insertion_sync(&in);
+	a->srv->chore = CHORE_FETCH;
+	return insertion_send(&in, a) == FEED_ON ? FEED_STOP : statements_no_memory(a);
 }
 
 /* ---- names ---- */
@@ -45,7 +170,6 @@ struct rewriting {
 	struct about *a;
 	struct bytes from; /* the body as it came */
 	size_t done;
-	unsigned voids; /* empty statements that must be there before it */
 };
 
 static enum feed_next put(struct rewriting *r, struct bytes b)
@@ -84,21 +208,21 @@ static enum feed_next deallocate(struct rewriting *r, const struct sql_mention *
 {
 	char name[sizeof(VOID_PREFIX) + 12];
 
-	snprintf(name, sizeof(name), VOID_PREFIX "%u", r->voids++);
+	snprintf(name, sizeof(name), VOID_PREFIX "%u", r->a->voids++);
 	return replace(r, m, bytes_of(name));
 }
 
-static enum feed_next send_voids(const struct rewriting *r)
+static enum feed_next send_voids(const struct about *a)
 {
-	struct insertion in = insertion_begin(r->a->srv);
+	struct insertion in = insertion_begin(a->srv);
 	char name[sizeof(VOID_PREFIX) + 12];
 	unsigned i;
 
-	for (i = 0; i < r->voids; i++) {
+	for (i = 0; i < a->voids; i++) {
 		snprintf(name, sizeof(name), VOID_PREFIX "%u", i);
 		insertion_parse_void(&in, bytes_of(name));
 	}
-	return r->voids > 0 ? insertion_send(&in, r->a) : FEED_ON;
+	return a->voids > 0 ? insertion_send(&in, a) : FEED_ON;
 }
 
 /* In front of a simple query nothing of ours may fail, which would make the server ignore it: what is
@@ -110,7 +234,8 @@ static enum feed_next fetch_for_query(const struct about *a, const struct target
 
 	if (!tracker_in_batch(t))
 		return statements_hold(a);
-	if (t->len > 0 || t->batch_open || t->status == 'E' || a->s->rechecked == to->st)
+	if (((t->len > 0 || t->batch_open) && !setup_is_all(a->srv)) || t->status == 'E' ||
+	    a->s->rechecked == to->st)
 		return FEED_ON;
 	if (chore_fetch(a, to) != ERR_OK)
 		return statements_no_memory(a);
@@ -134,106 +259,152 @@ static enum feed_next rename_one(struct rewriting *r, const struct sql_mention *
 		found = statements_find_copy(a, to.st, 0, &to);
 	if (found == FOUND_LATER)
 		return statements_hold(a);
-	if (found == FOUND_MISSING && a->type == 'P')
+	if (found == FOUND_MISSING && a->type != 'Q')
 		return statements_fetch(a, &to);
 	if (found == FOUND_MISSING)
 		return fetch_for_query(a, &to);
 	return replace(r, m, to.name);
 }
 
-/* What the text will do to the client's names, once the server says that it has. */
-static enum feed_next remember(const struct about *a, const struct sql_mention *m)
-{
-	struct pstatement_table *t = a->s->worker->statements;
-	struct buf *names = &a->srv->deallocating;
-	uint32_t place = a->srv->tracker.sent;
-	struct bytes name = bytes_of(m->name);
-	struct alias *alias;
-
-	if (m->kind == SQL_DEALLOCATE && names->len < FRAME_WHOLE_MAX &&
-	    (buf_append(names, &place, sizeof(place)) != ERR_OK ||
-	     buf_append(names, name.at, name.len + 1) != ERR_OK))
-		return statements_no_memory(a);
-	if (m->kind != SQL_PREPARE || prepared_find(a->s->prepared, name) != NULL ||
-	    a->s->prepared->bytes > (size_t)a->s->worker->site->settings.max_client_prepared_memory)
-		return FEED_ON;
-	/* It will be there under its own name. If not, nothing is lost: the server judges. */
-	if ((alias = alias_create(name, NULL)) == NULL ||
-	    prepared_put(a->s->prepared, t, alias) != ERR_OK)
-		return statements_no_memory(a);
-	return FEED_ON;
-}
-
-/* Go through all names in the text with what is to be done about each. */
 static enum feed_next each_name(struct about *a, struct rewriting *r)
 {
 	struct sql_mention m;
 	struct sql_cursor c;
 	enum feed_next next = FEED_ON;
 
-	sql_begin(&c, text_of(a->body), backslashes(a->s));
-	while (next == FEED_ON && sql_next(&c, &m)) {
-		if (m.kind > SQL_DEALLOCATE || m.len == 0 || m.name[0] == '\0')
-			continue;
-		next = r != NULL ? rename_one(r, &m) : remember(a, &m);
-	}
+	sql_begin(&c, text_of(r->from), a->how);
+	while (next == FEED_ON && sql_next(&c, &m))
+		if (m.kind <= SQL_DEALLOCATE && m.len > 0 && m.name[0] != '\0')
+			next = rename_one(r, &m);
 	return next;
 }
 
-static enum feed_next rewrite(struct about *a)
+enum feed_next text_resolve(struct about *a)
 {
 	struct rewriting r = { .a = a, .from = a->body };
-	enum feed_next next = each_name(a, &r);
+	enum feed_next next;
 
-	if (next == FEED_ON && a->text.len > 0)
+	a->voids = 0;
+	if ((a->traits & SQL_NAMES) == 0)
+		return FEED_ON;
+	/* What fails before it must not be taken for this one. */
+	if (!tracker_in_batch(&a->srv->tracker))
+		return statements_hold(a);
+	if (!sql_certain(text_of(a->body), a->how))
+		a->traits |= SQL_UNKNOWN;
+	if ((next = each_name(a, &r)) == FEED_ON && a->text.len > 0)
 		next = put(&r, (struct bytes){ r.from.at + r.done, r.from.len - r.done });
-	if (next == FEED_ON)
-		next = each_name(a, NULL);
 	if (next == FEED_ON && a->text.len > 0) {
 		a->rewritten = true;
 		a->body = (struct bytes){ a->text.at, a->text.len };
 	}
-	return next == FEED_ON ? send_voids(&r) : next;
+	return next;
 }
 
-/* True: all of it is here. */
-static bool look(struct about *a)
+struct pstatement *text_resolve_statement(struct about *a, struct pstatement *st)
 {
-	size_t head = a->type == 'P' ? a->m.head : FRAME_HEADER;
-	size_t have = a->f->len - a->f->pos < a->size ? a->f->len - a->f->pos : a->size;
+	struct pstatement *now = NULL;
 
-	a->body = (struct bytes){ a->f->at + a->f->pos + head, have - head };
-	a->traits = sql_traits(text_of(a->body), backslashes(a->s));
-	return have == a->size;
+	a->body = (struct bytes){ st->body, st->len };
+	a->how = reading_of(a);
+	a->traits = st->traits;
+	if (text_resolve(a) == FEED_ON) {
+		now = pstatement_intern(a->s->worker->statements, a->body, st->dialect, st->under);
+		if (now == NULL)
+			statements_no_memory(a);
+	}
+	buf_free(&a->text);
+	a->rewritten = false;
+	return now;
+}
+
+/* ---- it runs ---- */
+
+/* A name that the text prepares: it will be there under its own name. If not, the answer tells. */
+static enum feed_next remember_prepare(const struct about *a, struct bytes name, struct bytes text)
+{
+	struct pstatement_table *t = a->s->worker->statements;
+	struct prepared *n = a->s->prepared;
+	struct pstatement *run;
+	struct alias *alias;
+
+	if (prepared_find(n, name) != NULL ||
+	    n->bytes > (size_t)a->s->worker->site->settings.max_client_prepared_memory)
+		return FEED_ON;
+	if ((run = pstatement_intern(t, text, 0, NULL)) == NULL)
+		return statements_no_memory(a);
+	alias = alias_create_own(name, run);
+	pstatement_release(t, run);
+	if (alias == NULL || prepared_put(n, t, alias) != ERR_OK)
+		return statements_no_memory(a);
+	return FEED_ON;
+}
+
+static enum feed_next remember_deallocate(const struct about *a, struct bytes name)
+{
+	struct buf *names = &a->srv->deallocating;
+	uint32_t place = a->srv->tracker.sent;
+
+	if (names->len >= FRAME_WHOLE_MAX)
+		return FEED_ON;
+	if (buf_append(names, &place, sizeof(place)) != ERR_OK ||
+	    buf_append(names, name.at, name.len + 1) != ERR_OK)
+		return statements_no_memory(a);
+	return FEED_ON;
+}
+
+/* What the text will do to the client's names, once the server says that it has. */
+static enum feed_next remember(const struct about *a, struct bytes text)
+{
+	enum feed_next next = FEED_ON;
+	struct sql_mention m;
+	struct sql_cursor c;
+
+	sql_begin(&c, text, a->how);
+	while (next == FEED_ON && sql_next(&c, &m)) {
+		if (m.len == 0 || m.name[0] == '\0')
+			continue;
+		if (m.kind == SQL_PREPARE)
+			next = remember_prepare(a, bytes_of(m.name), text);
+		else if (m.kind == SQL_DEALLOCATE)
+			next = remember_deallocate(a, bytes_of(m.name));
+	}
+	return next;
+}
+
+enum feed_next text_run(const struct about *a, struct bytes text, unsigned traits)
+{
+	if (meets_sequences(a, all_traits(a, text, traits, 0)) &&
+	    discard_sequences(a) == FEED_STOP)
+		return FEED_STOP;
+	notice(a, text, traits, 0);
+	if ((traits & SQL_NAMES) == 0)
+		return FEED_ON;
+	return remember(a, text) == FEED_ON ? send_voids(a) : FEED_STOP;
+}
+
+enum feed_next text_run_unknown(const struct about *a)
+{
+	return text_run(a, bytes_of(""), SQL_UNKNOWN);
 }
 
 void text_suspected(struct about *a)
 {
 	if (a->type != 'P' && a->type != 'Q')
 		return;
-	look(a);
-	text_noticed(a, text_of(a->body), a->traits);
+	text_look(a);
+	notice(a, text_of(a->body), a->traits, 0);
 }
 
-enum feed_next text_prepare(struct about *a)
+void text_watch_resets(struct about *a)
 {
-	/* Very large ones go as they are. */
-	if (!look(a) || (a->traits & SQL_NAMES) == 0)
-		return FEED_ON;
-	/* What fails before it must not be taken for this one. */
-	if (!tracker_in_batch(&a->srv->tracker))
-		return statements_hold(a);
-	return rewrite(a);
-}
-
-enum feed_next text_pass_query(struct about *a)
-{
-	struct bytes text = text_of(a->body);
-	struct insertion in = insertion_begin(a->srv);
-
-	text_noticed(a, text, a->traits);
-	if (!a->rewritten)
-		return statements_account(a, NULL);
-	insertion_query(&in, a->body);
-	return insertion_replace(&in, a);
+	if (a->type == 'B' && a->s->resets_prepared)
+		pins_reset(a->srv);
+	if (a->type != 'P' && a->type != 'Q')
+		return;
+	text_look(a);
+	if ((a->traits & (SQL_RESETS | SQL_UNKNOWN)) == 0)
+		return;
+	pins_reset(a->srv);
+	a->s->resets_prepared = a->s->resets_prepared || a->type == 'P';
 }

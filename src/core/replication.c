@@ -183,7 +183,7 @@ void replication_begin(struct pool *p, struct server *srv)
 		server_close(srv, "its client left while it logged in");
 		return;
 	}
-	p->greeting = params_hold(srv->params);
+	p->greeting = params_hold(srv->reported);
 	pool_forget(p, s);
 	session_greet(s);
 	if (s->state == SESSION_IDLE)

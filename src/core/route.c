@@ -24,6 +24,7 @@ struct route {
 	atomic_int servers; /* permits taken */
 	atomic_int sessions;
 	atomic_int pinned;
+	atomic_bool asks_sequences;
 	_Atomic usec_t renewed;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
@@ -198,6 +199,16 @@ void route_count_session(struct route *route, int change)
 int route_count_pinned(struct route *route, int change)
 {
 	return atomic_fetch_add(&route->pinned, change) + change;
+}
+
+bool route_asks_sequences(const struct route *route)
+{
+	return atomic_load_explicit(&route->asks_sequences, memory_order_relaxed);
+}
+
+void route_note_sequences(struct route *route)
+{
+	atomic_store_explicit(&route->asks_sequences, true, memory_order_relaxed);
 }
 
 void route_renew(struct route *route, usec_t at)

@@ -121,12 +121,14 @@ struct server *server_create(struct pool *pool, struct dial *d)
 	srv->id = LOG_ID(w->index, ++w->next_id);
 	srv->pid = (uint32_t)PQbackendPID(d->conn);
 	srv->born = loop_now(w->loop);
-	srv->params = params_parse(w->params, (struct bytes){ d->params.at, d->params.len });
+	srv->reported = params_parse(w->params, (struct bytes){ d->params.at, d->params.len });
+	srv->in_force = params_none(w->params);
 	if (ssl != NULL)
 		SSL_set_read_ahead(ssl, 1);
-	if (srv->params == NULL || (ssl != NULL && stream_secure(&srv->stream, ssl) != ERR_OK) ||
+	if (srv->reported == NULL || srv->in_force == NULL || (ssl != NULL && stream_secure(&srv->stream, ssl) != ERR_OK) ||
 	    join(srv, pool) != ERR_OK) {
-		params_release(w->params, srv->params);
+		params_release(w->params, srv->reported);
+		params_release(w->params, srv->in_force);
 		/* libpq's own transport is gone from the SSL: the connection can only be closed. */
 		srv->stream.parting = true;
 		PQfinish(d->conn);
@@ -195,7 +197,9 @@ static void destroy(struct server *srv)
 	buf_free(&srv->instead);
 	buf_free(&srv->kept);
 	buf_free(&srv->words);
-	buf_free(&srv->flat_params);
+	buf_free(&srv->flat_reported);
+	buf_free(&srv->flat_in_force);
+	authn_release(srv->authn);
 	database_release(srv->db);
 	permit_give(&srv->permit);
 	free(srv);
@@ -209,7 +213,8 @@ void server_free(struct server *srv)
 	unsigned owed = srv->owed;
 
 	list_out(srv);
-	params_release(p->worker->params, srv->params);
+	params_release(p->worker->params, srv->reported);
+	params_release(p->worker->params, srv->in_force);
 	steps_clear(&srv->steps, p->worker->statements);
 	memset(&srv->permit, 0, sizeof(srv->permit));
 	destroy(srv);
@@ -220,20 +225,52 @@ void server_free(struct server *srv)
 
 /* ---- hand-over ---- */
 
+/* Sets belong to a worker: between two of them their flat forms travel. The one in force begins with a NUL, as
+ * nothing at all means that it is not known. */
+static enum err pack_params(struct server *srv)
+{
+	struct params_table *t = srv->pool->worker->params;
+	struct bytes flat = params_flat(srv->reported);
+	enum err rc = buf_append(&srv->flat_reported, flat.at, flat.len);
+
+	if (rc == ERR_OK && srv->in_force != NULL) {
+		flat = params_flat(srv->in_force);
+		if ((rc = buf_append(&srv->flat_in_force, "", 1)) == ERR_OK)
+			rc = buf_append(&srv->flat_in_force, flat.at, flat.len);
+	}
+	if (rc != ERR_OK)
+		return rc;
+	params_release(t, srv->reported);
+	params_release(t, srv->in_force);
+	srv->reported = srv->in_force = NULL;
+	return ERR_OK;
+}
+
+static enum err unpack_params(struct server *srv, struct params_table *t)
+{
+	struct bytes reported = { srv->flat_reported.at, srv->flat_reported.len };
+	const struct buf *set = &srv->flat_in_force;
+	bool known = set->len > 0;
+
+	srv->reported = params_parse(t, reported);
+	if (known)
+		srv->in_force = params_parse(t, (struct bytes){ set->at + 1, set->len - 1 });
+	buf_free(&srv->flat_reported);
+	buf_free(&srv->flat_in_force);
+	return srv->reported == NULL || (known && srv->in_force == NULL) ? ERR_NO_MEMORY : ERR_OK;
+}
+
 static void arrive(struct letter *letter, void *owner)
 {
 	struct server *srv = (struct server *)letter;
 	struct worker *w = owner;
 	struct pool *p = pool_get(w, srv->route, srv->db);
-	struct bytes flat = { srv->flat_params.at, srv->flat_params.len };
 
-	if (p != NULL)
-		srv->params = params_parse(w->params, flat);
-	buf_free(&srv->flat_params);
-	if (p == NULL || srv->params == NULL || join(srv, p) != ERR_OK) {
+	if (p == NULL || unpack_params(srv, w->params) != ERR_OK || join(srv, p) != ERR_OK) {
 		log_error(LOG_SERVER, srv->id,
 		          "close: reason=\"out of memory on the way to another worker\"");
-		params_release(w->params, srv->params);
+		params_release(w->params, srv->reported);
+		params_release(w->params, srv->in_force);
 		pool_permit_back(w, &srv->permit, srv->owed);
 		destroy(srv);
 		return;
@@ -253,17 +290,13 @@ static void discard(struct letter *letter)
 
 bool server_hand_over(struct server *srv, struct worker *to)
 {
-	struct params_table *t = srv->pool->worker->params;
-	struct bytes flat = params_flat(srv->params);
-
 	assert(srv->state == SERVER_IDLE && srv->session == NULL && srv->cancel == NULL &&
 	       srv->steps.len == 0);
-	if (buf_append(&srv->flat_params, flat.at, flat.len) != ERR_OK) {
+	if (pack_params(srv) != ERR_OK) {
 		server_close(srv, "out of memory");
 		return false;
 	}
-	params_release(t, srv->params);
-	srv->params = NULL;
+	srv->client_gone = true; /* for all that can be told there */
 	timer_free(srv->deadline);
 	srv->deadline = NULL;
 	stream_stop(&srv->stream);

@@ -119,6 +119,7 @@ void session_free(struct session *s)
 	startup_drop(s);
 	buf_free(&s->input);
 	identity_free(s->identity);
+	authn_release(s->authn);
 	session_leave_seats(s);
 	quota_release(s->active);
 	route_release(s->route);
@@ -165,31 +166,53 @@ static struct appname named(const struct session *s, const char *name)
 	return appname_with_host(name, host, port);
 }
 
+enum err session_hear(struct session *s, const char *name, const char *value, bool *news)
+{
+	const char *known = params_get(s->told, name);
+
+	*news = known == NULL || strcmp(known, value) != 0;
+	return *news ? params_put(s->worker->params, &s->told, name, value) : ERR_OK;
+}
+
+bool session_asks_too_much(const struct session *s)
+{
+	const struct settings *settings = &s->worker->site->settings;
+
+	return params_count(s->asked) > (size_t)settings->max_client_parameters ||
+	       params_flat(s->asked).len > (size_t)settings->max_client_parameter_memory;
+}
+
+/* It has asked for that, and hears of it as if a server had said so, where servers tell of it. */
+static enum err ask(struct session *s, const char *name, const char *value)
+{
+	enum err rc = params_put(s->worker->params, &s->asked, name, value);
+	bool news;
+
+	return rc == ERR_OK && params_find(s->told, name) != NULL
+	               ? session_hear(s, name, value, &news)
+	               : rc;
+}
+
 /* What the client asked for in its StartupMessage, over what servers of the route report. */
 static enum err overlay_startup(struct session *s)
 {
 	const struct settings *settings = &s->worker->site->settings;
-	struct params_table *t = s->worker->params;
-	struct params *base = s->wanted;
 	const char *name = NULL;
 	enum err rc = ERR_OK;
 	size_t i;
 
-	params_hold(base);
 	for (i = 0; rc == ERR_OK && i < s->startup->param_count; i++) {
 		const struct startup_param *p = &s->startup->params[i];
 
 		if (site_list_has(settings->ignore_startup_parameters, p->name) ||
 		    params_read_only(p->name))
 			continue;
-		rc = params_put(t, &s->wanted, p->name, p->value, false);
+		rc = ask(s, p->name, p->value);
 		if (strcasecmp(p->name, "application_name") == 0)
 			name = p->value;
 	}
 	if (rc == ERR_OK && settings->application_name_add_host)
-		rc = params_put(t, &s->wanted, "application_name", named(s, name).s, false);
-	s->unproven = s->wanted != base;
-	params_release(t, base);
+		rc = ask(s, "application_name", named(s, name).s);
 	return rc;
 }
 
@@ -198,8 +221,7 @@ static void write_parameters(struct writer *w, const struct params *p)
 	size_t i;
 
 	for (i = 0; i < params_count(p); i++)
-		if (params_at(p, i)->reported)
-			message_write_parameter(w, params_at(p, i)->name, params_at(p, i)->value);
+		message_write_parameter(w, params_at(p, i)->name, params_at(p, i)->value);
 }
 
 /* The virtual database has parameters too: drivers look at them. */
@@ -232,12 +254,25 @@ static enum err write_greeting(struct session *s, struct buf *out)
 		message_write_negotiate(&w, spoken, st->unknown_options, st->unknown_count);
 	message_write_auth_ok(&w);
 	if (s->pool != NULL)
-		write_parameters(&w, s->wanted);
+		write_parameters(&w, s->told);
 	else
 		write_console_parameters(&w);
 	message_write_key(&w, s->key, (struct bytes){ s->secret, s->secret_len });
 	message_write_ready(&w, 'I');
 	return writer_status(&w);
+}
+
+static enum err begin_params(struct session *s)
+{
+	enum err rc = ERR_OK;
+
+	if ((s->asked = params_none(s->worker->params)) == NULL)
+		return ERR_NO_MEMORY;
+	s->told = params_hold(s->pool->greeting);
+	if (!session_replicates(s)) /* its server was logged in with all it asked for */
+		rc = overlay_startup(s);
+	s->initial = params_hold(s->asked);
+	return rc;
 }
 
 void session_greet(struct session *s)
@@ -246,10 +281,7 @@ void session_greet(struct session *s)
 	enum err rc = ERR_OK;
 
 	if (s->pool != NULL) {
-		s->wanted = params_hold(s->pool->greeting);
-		if (!session_replicates(s)) /* its server was logged in with all it asked for */
-			rc = overlay_startup(s);
-		s->initial = params_hold(s->wanted);
+		rc = begin_params(s);
 		s->pool->stats.client_login_count++;
 	}
 	if (rc == ERR_OK && (rc = write_greeting(s, &out)) == ERR_OK)
@@ -264,6 +296,8 @@ void session_greet(struct session *s)
 	startup_drop(s);
 	if (s->tally != NULL)
 		s->tally->logins++;
+	if (s->pool != NULL && session_asks_too_much(s))
+		session_close(s, CLOSE_PARAMETERS, NULL);
 }
 
 /* ---- the console's sessions: whole messages, dealt with by the floor above ---- */

@@ -64,6 +64,10 @@ static const struct close_row {
 	                   "max_pinned_servers is how many may be." },
 	[CLOSE_REPLACED] = { "server_fast_close", "FATAL", SQLSTATE_ADMIN_SHUTDOWN,
 	                     "terminating connection because its server connection is replaced", NULL },
+	[CLOSE_PARAMETERS] = { "max_client_parameters", "FATAL", SQLSTATE_PROGRAM_LIMIT_EXCEEDED,
+	                       "too many session parameters",
+	                       "Set fewer parameters, or raise max_client_parameters and "
+	                       "max_client_parameter_memory of the pooler." },
 	[CLOSE_NO_MEMORY] = { "out of memory", "FATAL", SQLSTATE_OUT_OF_MEMORY, "out of memory", NULL },
 };
 _Static_assert(sizeof(close_rows) / sizeof(close_rows[0]) == CLOSE_REASONS, "a row for each");
@@ -92,15 +96,17 @@ static void leave_worker(struct session *s)
 		if (s->state == SESSION_GREETING || s->state == SESSION_WAITING)
 			pool_forget(s->pool, s);
 		pool_uncharge(w, s);
-		params_release(w->params, s->wanted);
+		params_release(w->params, s->asked);
 		params_release(w->params, s->initial);
-		s->wanted = s->initial = NULL;
+		params_release(w->params, s->told);
+		s->asked = s->initial = s->told = NULL;
 		prepared_free(s->prepared, w->statements);
 		s->prepared = NULL;
 	} else if (s->console != NULL) {
 		w->crew->console->close(s);
 		s->console = NULL;
 	}
+	pool_session_gone(s);
 	if (s->tally != NULL)
 		s->tally->sessions--;
 	TAILQ_REMOVE(&w->sessions, s, link);

@@ -31,7 +31,9 @@ struct about {
 	struct bytes body;           /* of a Parse or Query: what is to be sent from its text on */
 	struct buf text;             /* owned: where body lies, if it is not as it came */
 	bool rewritten;              /* it is not */
-	unsigned traits;             /* enum sql_trait of it as it came, by text_prepare */
+	unsigned voids;              /* empty statements that must be there before it is carried out */
+	struct sql_reading how;      /* the server reads its text, as far as is known */
+	unsigned traits;             /* enum sql_trait of it as it came, by text_look */
 };
 
 enum found {
@@ -55,8 +57,11 @@ struct target {
 enum feed_next statements_no_memory(const struct about *a);
 /* Until all that was sent before this batch has been answered. FEED_STOP. */
 enum feed_next statements_hold(const struct about *a);
-/* Messages that come now are read under parameters that this stands for. */
-uint64_t statements_dialect(const struct about *a);
+/* Messages that come now are read under parameters that this stands for; *under is borrowed, NULL: which cannot be
+ * told. */
+uint64_t statements_dialect(const struct about *a, struct params **under);
+/* Parsed now it could be another statement than when its client prepared it. */
+bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st);
 
 /* ---- relay_find.c ---- */
 
@@ -84,17 +89,28 @@ enum feed_next statements_fetch(const struct about *a, const struct target *to);
  * means nothing to us. */
 enum feed_next statements_account(const struct about *a, const struct step *step);
 
+/* What is prepared, or about to be, under that name: its text is what runs. NULL: nobody knows. */
+const struct pstatement *statements_behind(const struct about *a, struct bytes name);
+
 /* ---- relay_text.c: what the text of a Parse or Query tells, and names in it ---- */
 
-/* Sets a->body; names in the text become those of the server. FEED_STOP: not yet. */
-enum feed_next text_prepare(struct about *a);
-enum feed_next text_pass_query(struct about *a);
+/* Of a Parse or Query: sets a->body, a->how, a->traits. True: all of it is here. */
+bool text_look(struct about *a);
+/* Names in a->body become those of the server. FEED_STOP: not yet. */
+enum feed_next text_resolve(struct about *a);
+/* The same of a statement that was prepared before: a new reference to what it is now; NULL: not yet. */
+struct pstatement *text_resolve_statement(struct about *a, struct pstatement *st);
+/* A text, as the client wrote it, is about to be carried out: what may come of it is noted, and what it needs goes
+ * before it. To be called last before the message itself goes. FEED_STOP: not yet. */
+enum feed_next text_run(const struct about *a, struct bytes text, unsigned traits);
+/* One of which only that is known. */
+enum feed_next text_run_unknown(const struct about *a);
 /* The text of a body, which ends with its NUL. */
 struct bytes text_of(struct bytes body);
 /* A Parse or Query that goes on as it is, come what may. */
 void text_suspected(struct about *a);
-/* Such a text is about to be carried out. */
-void text_noticed(const struct about *a, struct bytes text, unsigned traits);
+/* In session mode: may it lead parameters back to what the session did not begin with? */
+void text_watch_resets(struct about *a);
 
 /* ---- relay_portal.c: the unnamed portal, in all pool modes ---- */
 
@@ -110,6 +126,12 @@ enum portal portal_find(const struct server *srv, char type, bool unnamed);
 /* Such a message goes on to the server, which heeds it, or skips it as far as is known. */
 void portal_note(struct server *srv, char type, bool unnamed, bool heeded);
 enum feed_next portal_refuse(const struct about *a);
+
+/* ---- reread.c: around a Parse of ours ---- */
+
+struct insertion;
+void reread_begin(struct insertion *in, const struct pstatement *st);
+void reread_end(struct insertion *in, const struct pstatement *st);
 
 /* ---- insertion.c: messages of ours among the client's ---- */
 
@@ -139,11 +161,17 @@ void insertion_client_parse(struct insertion *in, struct bytes name, struct byte
                             const struct step *step);
 void insertion_sync(struct insertion *in);
 void insertion_query(struct insertion *in, struct bytes body);
+/* A statement without a result that matters, as STEP_SETUP: it drops the unnamed statement and portal. */
+void insertion_setup(struct insertion *in, const char *sql);
+/* The same in a batch of the client's, as STEP_OUR_EXECUTE: it drops nothing of the client's. */
+void insertion_execute(struct insertion *in, const char *sql);
 /* In the place of a client's message: it fails at the server. */
 void insertion_bind(struct insertion *in, const char *name);
 void insertion_use_portal(struct insertion *in, char type, const char *name); /* 'D', 'E' */
 /* Send it in front of the client's message. FEED_STOP: out of memory, all is over. */
 enum feed_next insertion_send(struct insertion *in, const struct about *a);
+/* Send it by itself. ERR_NO_MEMORY: the server is of no use any more. */
+enum err insertion_send_alone(struct insertion *in) MUST_CHECK;
 /* Send it in the place of the client's message, which is dropped. */
 enum feed_next insertion_replace(struct insertion *in, const struct about *a);
 

@@ -48,6 +48,7 @@ enum err steps_push(struct steps *q, struct pstatement_table *t, struct step ste
 	q->awaited += step.awaited;
 	q->parsing += makes_copy(&step);
 	q->named += !step.unnamed;
+	q->setup += step.kind == STEP_SETUP;
 	q->bytes += weight(&step);
 	return ERR_OK;
 }
@@ -64,6 +65,7 @@ void steps_pop(struct steps *q, struct pstatement_table *t)
 	q->awaited -= step->awaited;
 	q->parsing -= makes_copy(step);
 	q->named -= !step->unnamed;
+	q->setup -= step->kind == STEP_SETUP;
 	q->bytes -= weight(step);
 	pstatement_release(t, step->st);
 	alias_free(t, step->alias);
@@ -101,7 +103,8 @@ struct step *steps_of_unnamed(struct steps *q)
 	uint32_t i;
 
 	for (i = q->len; i-- > 0;)
-		if (at(q, i)->unnamed && at(q, i)->kind != STEP_DESCRIBE)
+		if (at(q, i)->unnamed && at(q, i)->kind != STEP_DESCRIBE &&
+		    at(q, i)->kind < STEP_OUR_EXECUTE)
 			return at(q, i);
 	return NULL;
 }

@@ -130,6 +130,29 @@ void worker_post_look(struct worker *w, struct route *route)
 	worker_post(w, &l->letter);
 }
 
+static void orphans_discard(struct letter *letter)
+{
+	free(letter);
+}
+
+static void orphans_arrive(struct letter *letter, void *owner)
+{
+	pool_clean_orphans(owner);
+	orphans_discard(letter);
+}
+
+void worker_post_orphans(struct worker *w)
+{
+	struct letter *letter = calloc(1, sizeof(*letter));
+
+	/* Without memory they are cleaned when somebody else gets them. */
+	if (letter == NULL)
+		return;
+	letter->deliver = orphans_arrive;
+	letter->discard = orphans_discard;
+	worker_post(w, letter);
+}
+
 struct yield_letter {
 	struct letter letter;
 	struct quota *quota; /* a reference */
@@ -417,10 +440,11 @@ static enum err worker_furnish(struct worker *w)
 	    (rc = mailbox_create(w, &w->mailbox)) != ERR_OK)
 		return rc;
 	if ((w->io = io_create(w->loop)) == NULL || (w->params = params_table_create()) == NULL ||
-	    (w->statements = pstatement_table_create(w->crew->salt)) == NULL)
+	    (w->statements = pstatement_table_create(w->crew->salt, w->params)) == NULL)
 		return ERR_NO_MEMORY;
 	if ((rc = loop_add_mailbox(w->loop, w->mailbox)) == ERR_OK &&
 	    (rc = timer_create_in(w->loop, leave_due, w, &w->leave_timer)) == ERR_OK &&
+	    (rc = timer_create_in(w->loop, relay_hold_due, w, &w->hold_timer)) == ERR_OK &&
 	    (rc = timer_create_in(w->loop, deadlines_due, w, &w->deadline_timer)) == ERR_OK)
 		rc = timer_create_in(w->loop, stats_due, w, &w->stats_timer);
 	if (rc == ERR_OK)
@@ -440,6 +464,7 @@ enum err worker_create(struct crew *crew, size_t index, struct site *site, struc
 	w->site = site_hold(site);
 	TAILQ_INIT(&w->sessions);
 	TAILQ_INIT(&w->dead);
+	TAILQ_INIT(&w->holding);
 	TAILQ_INIT(&w->dead_servers);
 	STAILQ_INIT(&w->parked);
 	if ((rc = worker_furnish(w)) != ERR_OK) {
@@ -474,11 +499,12 @@ void worker_free(struct worker *w)
 	(void)marked_remove(&w->paused_databases, NULL);
 	(void)marked_remove(&w->disabled_databases, NULL);
 	timer_free(w->leave_timer);
+	timer_free(w->hold_timer);
 	timer_free(w->stats_timer);
 	timer_free(w->deadline_timer);
 	ebb_fini(&w->ebb);
-	params_table_free(w->params);
 	pstatement_table_free(w->statements);
+	params_table_free(w->params);
 	tally_free(&w->tallies);
 	io_free(w->io);
 	loop_free(w->loop);

@@ -2,241 +2,341 @@
 
 #include "sql_priv.h"
 
-/* Tokens of the value in set_config(name, value, local) that are stepped over. A limit, because calls
- * within calls are looked at again. */
-#define VALUE_TOKENS 100
+/* --- names --- */
 
-/* --- parameters --- */
+enum sql_special sql_special_of(struct bytes name)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+		enum sql_special special;
+	} rows[] = {
+		{ SQL_LITERAL("seed"), SQL_SEED },
+		{ SQL_LITERAL("search_path"), SQL_PATH },
+		{ SQL_LITERAL("session_authorization"), SQL_AUTHORIZATION },
+		{ SQL_LITERAL("temp_tablespaces"), SQL_LIST },
+		{ SQL_LITERAL("local_preload_libraries"), SQL_LIST },
+		{ SQL_LITERAL("session_preload_libraries"), SQL_LIST },
+	};
 
-/* A name, perhaps with dots in it, that stands in the text. */
-struct parameter {
-	const uint8_t *at;
-	size_t len;
-	char name[SQL_NAME_MAX + 1];
-	bool told; /* the name is all in there */
-};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (name.len == rows[i].len && sql_same(name, rows[i].name))
+			return rows[i].special;
+	return SQL_ORDINARY;
+}
 
-static bool accept_parameter(struct sql_lexer *x, struct parameter *p)
+/* What other letters than those of ASCII become in lower case is for the server's locale to say. */
+static bool accept_parameter(struct sql_lexer *x, struct sql_parameter *p)
 {
 	struct sql_name name = { 0 };
 	struct sql_token t;
 
 	if (!sql_accept_name(x, &t))
 		return false;
-	*p = (struct parameter){ .at = t.whole.at, .told = true };
+	*p = (struct sql_parameter){ .at = t.whole.at, .told = true };
 	name.text = p->name;
 	do {
 		if (name.len > 0)
 			sql_name_put(&name, '.');
-		sql_name_add(&name, &t, true);
-		p->told = p->told && t.kind != SQL_UNICODE;
+		sql_name_add(&name, x, &t, true);
+		if (t.kind == SQL_UNICODE || (t.kind == SQL_WORD && sql_has_high(t.body)))
+			p->told = false;
 		p->len = (size_t)(t.whole.at + t.whole.len - p->at);
 	} while (sql_accept_sign(x, '.') && sql_accept_name(x, &t));
 	p->told = p->told && name.len <= SQL_NAME_MAX;
+	if (p->told)
+		p->special = sql_special_of((struct bytes){ (const uint8_t *)p->name, name.len });
 	return true;
 }
 
-/* Not of the seed: it cannot be read back, and every random number changes it. */
-static bool tell_parameter(struct sql_cursor *c, struct sql_mention *out,
-                           enum sql_mention_kind kind, const struct parameter *p)
+/* --- values --- */
+
+static bool is_digit(const uint8_t *at, const uint8_t *end)
 {
-	if (!p->told)
-		return sql_tell(c, out, SQL_SET_UNKNOWN, p->at, 0);
-	if (strcmp(p->name, "seed") == 0)
-		return false;
-	sql_tell(c, out, kind, p->at, p->len);
-	memcpy(out->name, p->name, sizeof(out->name));
-	return true;
+	return at < end && sql_class_of[*at] == SQL_IS_DIGIT;
 }
 
-/* SET and RESET of parameters that have a syntax of their own. */
-struct phrase {
-	const char *first, *second;
-	const char *const *names; /* NULL: none that outlives the transaction */
-	const char *standard;     /* besides DEFAULT, the value that resets */
-};
-
-#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
-
-static const struct phrase set_phrases[] = {
-	{ "transaction", NULL, NULL, NULL },
-	{ "constraints", NULL, NULL, NULL },
-	{ "time", "zone", NAMES("timezone"), "local" },
-	{ "names", NULL, NAMES("client_encoding"), NULL },
-	{ "schema", NULL, NAMES("search_path"), NULL },
-	{ "role", NULL, NAMES("role"), NULL },
-	{ "xml", "option", NAMES("xmloption"), NULL },
-	{ "session", "authorization", NAMES("session_authorization"), NULL },
-	{ "session", "characteristics",
-	  NAMES("default_transaction_isolation", "default_transaction_read_only",
-	        "default_transaction_deferrable"),
-	  NULL },
-	{ NULL, NULL, NULL, NULL },
-};
-
-static const struct phrase reset_phrases[] = {
-	{ "transaction", "isolation", NULL, NULL },
-	{ "time", "zone", NAMES("timezone"), NULL },
-	{ "session", "authorization", NAMES("session_authorization"), NULL },
-	{ NULL, NULL, NULL, NULL },
-};
-
-static const struct phrase *accept_phrase(struct sql_lexer *x, const struct phrase *p)
+static const uint8_t *skip_digits(const uint8_t *at, const uint8_t *end)
 {
-	for (; p->first != NULL; p++) {
-		struct sql_lexer behind = *x;
+	while (is_digit(at, end))
+		at++;
+	return at;
+}
 
-		if (!sql_accept_word(&behind, p->first) ||
-		    (p->second != NULL && !sql_accept_word(&behind, p->second)))
-			continue;
-		*x = behind;
+/* The end of the number that begins at at; at itself if there is none. */
+static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
+{
+	const uint8_t *p = at + (at < end && (*at == '-' || *at == '+')), *exponent;
+
+	if (!is_digit(p, end) && !(p < end && *p == '.' && is_digit(p + 1, end)))
+		return at;
+	p = skip_digits(p, end);
+	if (p < end && *p == '.')
+		p = skip_digits(p + 1, end);
+	if (p == end || sql_lower(*p) != 'e')
 		return p;
-	}
-	return NULL;
+	exponent = p + 1;
+	exponent += exponent < end && (*exponent == '-' || *exponent == '+');
+	return is_digit(exponent, end) ? skip_digits(exponent, end) : p;
 }
 
-/* They are mentioned next, without a place in the text. */
-static void tell_later(struct sql_cursor *c, enum sql_mention_kind kind, const char *const *names)
+/* A number or literal that begins with this token, which is taken, and is all that follows. */
+static struct bytes exact_value(struct sql_lexer *x, const struct sql_token *t)
+{
+	const uint8_t *at = t->whole.at, *behind = number_end(at, x->end);
+	struct bytes value = t->body;
+
+	if (t->kind == SQL_SIGN && behind > at) {
+		value = (struct bytes){ at, (size_t)(behind - at) };
+		x->at = behind;
+	} else if (t->kind != SQL_STRING) {
+		return (struct bytes){ NULL, 0 };
+	}
+	return sql_at_end(x) ? value : (struct bytes){ NULL, 0 };
+}
+
+bool sql_may_be_temp(const struct sql_token *t)
+{
+	struct bytes b = t->body;
+
+	if (t->kind == SQL_UNICODE || t->kind == SQL_ODD_STRING)
+		return true;
+	if (t->kind == SQL_WORD || t->kind == SQL_QUOTED)
+		return sql_starts(b, "pg_temp");
+	for (; t->kind == SQL_STRING && b.len > 0; b.at++, b.len--)
+		if (sql_starts(b, "pg_temp"))
+			return true;
+	return false;
+}
+
+/* Up to the end of the statement. */
+static bool path_may_be_temp(struct sql_lexer *x)
+{
+	struct sql_token t;
+	bool may = false;
+
+	while (!sql_at_end(x) && sql_token(x, &t))
+		may = may || sql_may_be_temp(&t);
+	return may;
+}
+
+/* SET NAMES may have no value at all. standard: besides DEFAULT, the word that resets. */
+static struct sql_value read_value(struct sql_lexer *x, const char *standard, bool is_path)
+{
+	struct sql_mark before = sql_mark(x);
+	struct sql_value v = { .local = false };
+	struct sql_token t;
+
+	v.resets = !sql_token(x, &t) || sql_is_sign(&t, ';') || sql_is_word(&t, "default") ||
+	           (standard != NULL && sql_is_word(&t, standard));
+	if (!v.resets)
+		v.exact = exact_value(x, &t);
+	sql_back(x, before);
+	v.temp = is_path && path_may_be_temp(x);
+	return v;
+}
+
+/* --- mentions --- */
+
+void sql_tell_later(struct sql_cursor *c, enum sql_mention_kind kind, const char *const *names,
+                    const uint8_t *at, struct bytes value)
 {
 	c->fixed = names;
 	c->fixed_kind = kind;
-	c->fixed_at = (size_t)(c->lex.at - c->text);
+	c->fixed_at = (size_t)(at - c->text);
+	c->fixed_value = value;
+}
+
+static void put_value(const struct sql_cursor *c, struct sql_mention *out, struct bytes value)
+{
+	if (value.at == NULL || out->kind != SQL_SET)
+		return;
+	out->value_at = (size_t)(value.at - c->text);
+	out->value_len = value.len;
 }
 
 bool sql_tell_fixed(struct sql_cursor *c, struct sql_mention *out)
 {
 	sql_tell(c, out, c->fixed_kind, c->text + c->fixed_at, 0);
 	memcpy(out->name, *c->fixed, strlen(*c->fixed));
+	put_value(c, out, c->fixed_value);
 	if (*++c->fixed == NULL)
 		c->fixed = NULL;
 	return true;
 }
 
-/* SET NAMES may have no value at all. */
-static bool is_standard(struct sql_lexer x, const char *standard)
+/* Some of it lasts even if the value does not. */
+static void raise_traits(struct sql_cursor *c, const struct sql_parameter *p,
+                         const struct sql_value *v)
 {
-	struct sql_token t;
-
-	return !sql_token(&x, &t) || sql_is_sign(&t, ';') || sql_is_word(&t, "default") ||
-	       (standard != NULL && sql_is_word(&t, standard));
+	if (!p->told || p->special == SQL_SEED)
+		c->traits |= SQL_SEEDS;
+	if (!p->told || v->temp)
+		c->traits |= SQL_TEMP;
+	if (v->resets)
+		c->traits |= SQL_RESETS;
+	if (v->local)
+		c->traits |= SQL_SETS_LOCAL;
 }
 
-/* name = value, name TO value. Which of SET's words may be names is decided by what follows them. */
-static bool accept_assignment(struct sql_lexer *x, struct parameter *p)
+bool sql_tell_parameter(struct sql_cursor *c, struct sql_mention *out, enum sql_mention_kind kind,
+                        const struct sql_parameter *p, const struct sql_value *v)
 {
-	struct sql_lexer behind = *x;
+	static const char *const role[] = { "role", NULL };
 
-	if (!accept_parameter(&behind, p) ||
-	    !(sql_accept_sign(&behind, '=') || sql_accept_word(&behind, "to")))
+	raise_traits(c, p, v);
+	if (v->local || p->special == SQL_SEED)
 		return false;
-	*x = behind;
+	sql_tell(c, out, p->told ? kind : SQL_SET_UNKNOWN, p->at, p->told ? p->len : 0);
+	out->resets = v->resets;
+	if (!p->told)
+		return true;
+	memcpy(out->name, p->name, sizeof(out->name));
+	put_value(c, out, v->exact);
+	if (p->special == SQL_AUTHORIZATION)
+		sql_tell_later(c, kind, role, p->at + p->len, (struct bytes){ NULL, 0 });
 	return true;
+}
+
+/* --- SET, RESET --- */
+
+/* Of parameters that have a syntax of their own. */
+struct phrase {
+	const char *first, *second;
+	const char *const *names; /* NULL: none that outlives the transaction */
+	const char *standard;     /* besides DEFAULT, the value that resets */
+	bool exact;               /* a literal or number is the value as it stands */
+	bool path;                /* it is search_path */
+};
+
+#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL }) /* lasts at file scope only */
+
+static const struct phrase set_phrases[] = {
+	{ .first = "transaction" },
+	{ .first = "constraints" },
+	{ "time", "zone", NAMES("timezone"), "local", true, false },
+	{ "names", NULL, NAMES("client_encoding"), NULL, true, false },
+	{ "schema", NULL, NAMES("search_path"), NULL, false, true },
+	{ "role", NULL, NAMES("role"), NULL, true, false },
+	{ "xml", "option", NAMES("xmloption"), NULL, false, false },
+	{ "session", "authorization", NAMES("session_authorization", "role"), NULL, false, false },
+	{ "session", "characteristics",
+	  NAMES("default_transaction_isolation", "default_transaction_read_only",
+	        "default_transaction_deferrable"),
+	  NULL, false, false },
+	{ .first = NULL },
+};
+
+static const struct phrase reset_phrases[] = {
+	{ .first = "transaction", .second = "isolation" },
+	{ .first = "time", .second = "zone", .names = NAMES("timezone") },
+	{ .first = "session",
+	  .second = "authorization",
+	  .names = NAMES("session_authorization", "role") },
+	{ .first = NULL },
+};
+
+static const struct phrase *accept_phrase(struct sql_lexer *x, const struct phrase *p)
+{
+	struct sql_mark before = sql_mark(x), between;
+	struct sql_token first, second;
+
+	if (!sql_accept_name(x, &first))
+		return NULL;
+	between = sql_mark(x);
+	if (!sql_accept_name(x, &second))
+		second = (struct sql_token){ .kind = SQL_SIGN };
+	for (; p->first != NULL; p++) {
+		if (!sql_is_word(&first, p->first) ||
+		    (p->second != NULL && !sql_is_word(&second, p->second)))
+			continue;
+		if (p->second == NULL)
+			sql_back(x, between);
+		return p;
+	}
+	sql_back(x, before);
+	return NULL;
+}
+
+/* name = value, name TO value, name FROM CURRENT, which makes a LOCAL one last. Which of SET's
+ * words may be names is decided by what follows them. */
+static bool accept_assignment(struct sql_lexer *x, struct sql_parameter *p, bool *current)
+{
+	struct sql_mark before = sql_mark(x);
+
+	*current = false;
+	if (accept_parameter(x, p)) {
+		if (sql_accept_sign(x, '=') || sql_accept_word(x, "to"))
+			return true;
+		*current = sql_accept_word(x, "from") && sql_accept_word(x, "current");
+		if (*current)
+			return true;
+	}
+	sql_back(x, before);
+	return false;
+}
+
+static bool tell_phrase(struct sql_cursor *c, const struct phrase *p, bool local)
+{
+	const uint8_t *at = c->lex.at;
+	struct sql_value v = read_value(&c->lex, p->standard, p->path);
+
+	if (v.temp)
+		c->traits |= SQL_TEMP;
+	if (!p->exact)
+		v.exact = (struct bytes){ NULL, 0 };
+	if (local && p->names != NULL && v.resets)
+		c->traits |= SQL_RESETS;
+	if (!local)
+		sql_tell_later(c, v.resets ? SQL_RESET : SQL_SET, p->names, at, v.exact);
+	return false;
+}
+
+static bool tell_assignment(struct sql_cursor *c, struct sql_mention *out,
+                            const struct sql_parameter *p, bool current, bool local)
+{
+	bool path = p->special == SQL_PATH;
+	struct sql_value v = { .resets = current, .temp = current && path };
+
+	if (!current)
+		v = read_value(&c->lex, NULL, path);
+	if (path || p->special == SQL_LIST)
+		v.exact = (struct bytes){ NULL, 0 };
+	v.local = local;
+	return sql_tell_parameter(c, out, v.resets && !current ? SQL_RESET : SQL_SET, p, &v);
 }
 
 bool sql_read_set(struct sql_cursor *c, struct sql_mention *out)
 {
+	bool local = false, current;
 	const struct phrase *phrase;
-	struct parameter p;
+	struct sql_parameter p;
 
-	do {
-		if (accept_assignment(&c->lex, &p))
-			return tell_parameter(c, out,
-			                      is_standard(c->lex, NULL) ? SQL_RESET : SQL_SET, &p);
-		if ((phrase = accept_phrase(&c->lex, set_phrases)) != NULL) {
-			tell_later(c, is_standard(c->lex, phrase->standard) ? SQL_RESET : SQL_SET,
-			           phrase->names);
-			return false;
-		}
+	for (;;) {
+		if (accept_assignment(&c->lex, &p, &current))
+			return tell_assignment(c, out, &p, current, local);
+		if ((phrase = accept_phrase(&c->lex, set_phrases)) != NULL)
+			return tell_phrase(c, phrase, local);
 		if (sql_accept_word(&c->lex, "local")) {
 			c->traits |= SQL_SETS_LOCAL;
+			local = true;
+		} else if (!sql_accept_word(&c->lex, "session")) {
 			return false;
 		}
-	} while (sql_accept_word(&c->lex, "session"));
-	return false;
+	}
 }
 
 bool sql_read_reset(struct sql_cursor *c, struct sql_mention *out)
 {
 	const struct phrase *phrase = accept_phrase(&c->lex, reset_phrases);
-	struct parameter p;
+	struct sql_value v = { .resets = true };
+	struct sql_parameter p;
 
 	if (phrase != NULL) {
-		tell_later(c, SQL_RESET, phrase->names);
+		sql_tell_later(c, SQL_RESET, phrase->names, c->lex.at, v.exact);
 		return false;
 	}
 	if (sql_accept_word(&c->lex, "all"))
 		return sql_tell(c, out, SQL_RESET_ALL, c->lex.at, 0);
-	return accept_parameter(&c->lex, &p) && tell_parameter(c, out, SQL_RESET, &p);
-}
-
-/* --- set_config(name, value, local) --- */
-
-static void skip_cast(struct sql_lexer *x)
-{
-	struct sql_token t;
-
-	while (sql_accept_sign(x, ':') && sql_accept_sign(x, ':'))
-		while (sql_accept_name(x, &t) && sql_accept_sign(x, '.'))
-			;
-}
-
-/* Up to the comma behind an argument. */
-static bool skip_argument(struct sql_lexer *x, unsigned *budget)
-{
-	size_t depth = x->depth, brackets = 0;
-	struct sql_token t;
-
-	while (*budget > 0 && sql_token(x, &t) && x->depth >= depth) {
-		--*budget;
-		if (sql_is_sign(&t, ',') && x->depth == depth && brackets == 0)
-			return true;
-		if (sql_is_sign(&t, '['))
-			brackets++;
-		else if (sql_is_sign(&t, ']') && brackets > 0)
-			brackets--;
-	}
-	return false;
-}
-
-/* Is the last argument, which begins here, a constant that means true? */
-static bool is_true(struct sql_lexer x)
-{
-	static const char *const words[] = { "true", "t", "on", "yes", "y", "1" };
-	struct sql_token t;
-	bool found = false;
-
-	if (!sql_token(&x, &t) || (t.kind != SQL_STRING && !sql_is_word(&t, "true")))
-		return false;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && !found; i++)
-		found = sql_same(t.body, words[i]);
-	skip_cast(&x);
-	return found && sql_accept_sign(&x, ')');
-}
-
-/* Nothing is taken: there may be calls within the arguments. */
-bool sql_read_set_config(struct sql_cursor *c, struct sql_mention *out)
-{
-	struct sql_lexer x = c->lex, last;
-	unsigned budget = VALUE_TOKENS;
-	struct parameter p = { .told = false };
-	struct sql_name name = { .text = p.name };
-	struct sql_token t;
-
-	if (!sql_accept_sign(&x, '('))
-		return false;
-	last = x;
-	if (skip_argument(&last, &budget) && skip_argument(&last, &budget) && is_true(last)) {
-		c->traits |= SQL_SETS_LOCAL;
-		return false;
-	}
-	if (!sql_token(&x, &t))
-		return false;
-	skip_cast(&x);
-	p.at = t.whole.at;
-	p.len = t.whole.len;
-	if (t.kind == SQL_STRING && sql_accept_sign(&x, ',')) {
-		sql_name_add(&name, &t, true);
-		p.told = name.len <= SQL_NAME_MAX;
-	}
-	return tell_parameter(c, out, SQL_SET, &p);
+	return accept_parameter(&c->lex, &p) && sql_tell_parameter(c, out, SQL_RESET, &p, &v);
 }

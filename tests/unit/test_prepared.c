@@ -15,15 +15,18 @@ static const uint8_t salt[PSTATEMENT_SALT] = "0123456789abcdef";
 
 /* Freeing it proves that no reference is left. */
 static struct pstatement_table *table;
+static struct params_table *params;
 
 static void begin(void)
 {
-	cr_assert_not_null(table = pstatement_table_create(salt));
+	cr_assert_not_null(params = params_table_create());
+	cr_assert_not_null(table = pstatement_table_create(salt, params));
 }
 
 static void end(void)
 {
 	pstatement_table_free(table);
+	params_table_free(params);
 }
 
 TestSuite(prepared, .init = begin, .fini = end);
@@ -32,8 +35,8 @@ TestSuite(prepared, .init = begin, .fini = end);
 
 Test(prepared, same_bodies_are_one)
 {
-	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
-	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
+	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1, NULL);
+	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1, NULL);
 
 	cr_assert_not_null(a);
 	cr_expect_eq(a, b);
@@ -42,7 +45,7 @@ Test(prepared, same_bodies_are_one)
 	cr_expect_eq(a->refs, 3);
 	pstatement_release(table, a);
 	pstatement_release(table, a);
-	cr_expect_eq(pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1), b, "until the last goes");
+	cr_expect_eq(pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1, NULL), b, "until the last goes");
 	pstatement_release(table, b);
 	pstatement_release(table, b);
 	pstatement_release(table, NULL);
@@ -66,7 +69,7 @@ Test(prepared, other_bodies_are_others)
 	size_t n = sizeof(cases) / sizeof(cases[0]), i, k;
 
 	for (i = 0; i < n; i++) {
-		cr_assert_not_null(all[i] = pstatement_intern(table, cases[i].body, 1));
+		cr_assert_not_null(all[i] = pstatement_intern(table, cases[i].body, 1, NULL));
 		(void)pstatement_name(table, all[i]);
 		for (k = 0; k < i; k++)
 			cr_expect(all[i] != all[k] && strcmp(all[i]->name, all[k]->name) != 0,
@@ -78,8 +81,8 @@ Test(prepared, other_bodies_are_others)
 
 Test(prepared, texts_end_at_their_nul)
 {
-	struct pstatement *whole = pstatement_intern(table, TEXT("LISTEN a\0\0\1\0\0\0\27"), 1);
-	struct pstatement *cut = pstatement_intern(table, TEXT("SELECT 1"), 1);
+	struct pstatement *whole = pstatement_intern(table, TEXT("LISTEN a\0\0\1\0\0\0\27"), 1, NULL);
+	struct pstatement *cut = pstatement_intern(table, TEXT("SELECT 1"), 1, NULL);
 
 	cr_expect(bytes_equal(pstatement_text(whole), bytes_of("LISTEN a")));
 	cr_expect_eq(whole->traits & (SQL_LISTENS | SQL_SETS), SQL_LISTENS);
@@ -94,8 +97,8 @@ Test(prepared, texts_end_at_their_nul)
 /* The name that a table with that salt gives. */
 static void name_with(const uint8_t *with, struct bytes body, char *out)
 {
-	struct pstatement_table *t = pstatement_table_create(with);
-	struct pstatement *st = pstatement_intern(t, body, 1);
+	struct pstatement_table *t = pstatement_table_create(with, params);
+	struct pstatement *st = pstatement_intern(t, body, 1, NULL);
 	struct bytes name = pstatement_name(t, st);
 
 	cr_assert_eq(name.len, PSTATEMENT_NAME);
@@ -124,7 +127,7 @@ Test(prepared, names_are_made_of_contents_and_salt)
 
 Test(prepared, names_are_made_when_asked_for)
 {
-	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1);
+	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1\0\0\0"), 1, NULL);
 	struct bytes name;
 
 	cr_expect_str_eq(st->name, "");
@@ -165,7 +168,7 @@ Test(prepared, aliases_are_cut_as_postgresql_cuts_them)
 
 Test(prepared, aliases_hold_their_statement)
 {
-	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1"), 1);
+	struct pstatement *st = pstatement_intern(table, TEXT("SELECT 1"), 1, NULL);
 	struct alias *a = alias_create(bytes_of("a"), st);
 
 	cr_expect_eq(st->refs, 2);
@@ -187,7 +190,7 @@ static struct prepared *session(void)
 /* text NULL: one that was made by PREPARE. */
 static struct alias *put(struct prepared *n, const char *name, const char *text)
 {
-	struct pstatement *st = text != NULL ? pstatement_intern(table, bytes_of(text), 1) : NULL;
+	struct pstatement *st = text != NULL ? pstatement_intern(table, bytes_of(text), 1, NULL) : NULL;
 	struct alias *a = alias_create(bytes_of(name), st);
 
 	cr_assert_not_null(a);
@@ -282,7 +285,7 @@ Test(prepared, bytes_are_counted)
 Test(prepared, all_go_or_those_of_prepare_alone)
 {
 	struct prepared *n = session();
-	struct pstatement *unnamed = pstatement_intern(table, TEXT("SELECT 0"), 1);
+	struct pstatement *unnamed = pstatement_intern(table, TEXT("SELECT 0"), 1, NULL);
 
 	prepared_set_unnamed(n, table, unnamed, 1);
 	put(n, "a", "SELECT 1");
@@ -307,8 +310,8 @@ Test(prepared, all_go_or_those_of_prepare_alone)
 Test(prepared, the_unnamed_one)
 {
 	struct prepared *n = session();
-	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1"), 1);
-	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 2"), 1);
+	struct pstatement *a = pstatement_intern(table, TEXT("SELECT 1"), 1, NULL);
+	struct pstatement *b = pstatement_intern(table, TEXT("SELECT 2"), 1, NULL);
 
 	prepared_set_unnamed(n, table, pstatement_hold(a), 7);
 	cr_expect_eq(n->unnamed, a);
@@ -352,31 +355,52 @@ Test(prepared, which_alias_is_behind_a_name_on_servers)
 	prepared_free(n, table);
 }
 
-/* Read under other parameters it is another one: it may be a twin then, and is no longer what it was. */
-Test(prepared, statement_behind_a_name_changes)
+/* Under which parameters it was parsed is kept as long as it is. */
+Test(prepared, keeps_what_it_was_parsed_under)
+{
+	struct params *under = params_none(params);
+	struct pstatement *st, *same;
+
+	cr_assert_eq(params_put(params, &under, "TimeZone", "UTC"), ERR_OK);
+	st = pstatement_intern(table, bytes_of("SELECT 1"), params_dialect(under), under);
+	cr_expect_eq(st->under, under);
+	params_release(params, under);
+	cr_expect_str_eq(params_get(st->under, "timezone"), "UTC");
+	same = pstatement_intern(table, bytes_of("SELECT 1"), st->dialect, NULL);
+	cr_expect_eq(same, st);
+	cr_expect_not_null(same->under, "the first one to prepare it says");
+	pstatement_release(table, st);
+	pstatement_release(table, same);
+}
+
+static struct alias *put_own(struct prepared *n, const char *name, const char *text)
+{
+	struct pstatement *run = text != NULL ? pstatement_intern(table, bytes_of(text), 0, NULL) : NULL;
+	struct alias *a = alias_create_own(bytes_of(name), run);
+
+	pstatement_release(table, run);
+	cr_assert_not_null(a);
+	cr_assert_eq(prepared_put(n, table, a), ERR_OK);
+	return a;
+}
+
+/* What is said to be prepared in the server may not be: what runs under that name is not known then. */
+Test(prepared, own_ones_are_settled_by_answers)
 {
 	struct prepared *n = session();
-	struct alias *a = put(n, "a", "SELECT 1"), *b = put(n, "b", "SELECT 2");
-	struct pstatement *other = pstatement_intern(table, bytes_of("SELECT 1"), 2), *was = a->st;
-	struct bytes old;
+	struct alias *a = put_own(n, "a", "LISTEN x"), *b;
 
-	pstatement_hold(was);
-	old = bytes_of(was->name);
-	(void)pstatement_name(table, other);
-	cr_assert_eq(prepared_change(n, table, a, pstatement_hold(other)), ERR_OK);
-	cr_expect_eq(a->st, other);
-	cr_expect_null(prepared_behind(n, old));
-	cr_expect_eq(prepared_behind(n, bytes_of(other->name)), a);
-	cr_expect_eq(prepared_behind(n, bytes_of(b->st->name)), b);
-	cr_expect_not(n->twins);
-	cr_assert_eq(prepared_change(n, table, b, other), ERR_OK);
-	cr_expect(n->twins);
-	prepared_drop(n, table, bytes_of("b"));
-	cr_expect_eq(prepared_behind(n, bytes_of(a->st->name)), a);
-	prepared_drop(n, table, bytes_of("a"));
-	cr_expect_null(n->shared);
+	cr_expect(n->fresh);
+	cr_expect(a->run->traits & SQL_LISTENS);
+	prepared_settle_own(n, table, false);
+	cr_expect_not(n->fresh);
+	cr_expect_not_null(a->run);
+	b = put_own(n, "b", "SELECT 2");
+	prepared_settle_own(n, table, true);
+	cr_expect_not_null(a->run, "that one was answered before");
+	cr_expect_null(b->run);
+	prepared_drop_own(n, table);
 	cr_expect_eq(n->bytes, 0);
-	pstatement_release(table, was);
 	prepared_free(n, table);
 }
 

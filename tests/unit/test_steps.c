@@ -11,7 +11,7 @@ static struct pstatement_table *table;
 
 static void begin(void)
 {
-	cr_assert_not_null(table = pstatement_table_create(salt));
+	cr_assert_not_null(table = pstatement_table_create(salt, NULL));
 }
 
 static void end(void)
@@ -23,7 +23,7 @@ TestSuite(steps, .init = begin, .fini = end);
 
 static struct pstatement *statement(const char *text)
 {
-	struct pstatement *st = pstatement_intern(table, bytes_of(text), 1);
+	struct pstatement *st = pstatement_intern(table, bytes_of(text), 1, NULL);
 
 	cr_assert_not_null(st);
 	cr_assert_eq(pstatement_name(table, st).len, PSTATEMENT_NAME);
@@ -362,4 +362,20 @@ Test(steps, in_the_batch_that_is_open)
 		cr_expect_eq(steps_in_batch(&q, &step), cases[i].in, "%u in the batch from %u",
 		             cases[i].seq, cases[i].batch);
 	}
+}
+
+/* What goes before a transaction is counted, and is nobody's unnamed statement. */
+Test(steps, of_a_setup)
+{
+	struct steps q = { 0 };
+
+	cr_assert_eq(steps_push(&q, table, (struct step){ .kind = STEP_SETUP, .unnamed = true }), ERR_OK);
+	cr_assert_eq(steps_push(&q, table, (struct step){ .kind = STEP_OUR_EXECUTE, .unnamed = true }),
+	             ERR_OK);
+	cr_expect_eq(q.setup, 1);
+	cr_expect_eq(q.named, 0);
+	cr_expect_null(steps_of_unnamed(&q));
+	steps_pop(&q, table);
+	cr_expect_eq(q.setup, 0);
+	steps_clear(&q, table);
 }

@@ -1,5 +1,5 @@
-/* Statements of ours on a server: parameters for a session, a barrier behind doubtful answers, the
- * clean-up behind a client that left in the middle, and the check behind a long rest. */
+/* Statements of ours on a server, in batches of their own: what has a session left, a barrier after doubtful
+ * answers, the clean-up after a client that left in the middle, and the check after a long rest. */
 #ifndef PGSEAL_CORE_CHORE_H
 #define PGSEAL_CORE_CHORE_H
 
@@ -16,8 +16,6 @@ enum chore_next {
 	CHORE_FAILED, /* the statement failed; srv->words tells */
 };
 
-/* Begin a setup if the server's parameters differ from what its session wants. ERR_NO_MEMORY. */
-enum err chore_setup(struct server *srv) MUST_CHECK;
 /* Ask the server what its session, which is between transactions, has left in it. ERR_NO_MEMORY. */
 enum err chore_probe(struct server *srv) MUST_CHECK;
 /* The client gets the ReadyForQuery that waited for that, if one does. */
@@ -38,9 +36,9 @@ void chore_clean_on(struct server *srv);
  * whether it lives, and comes back by pool_release; or it is closed. */
 bool chore_check_due(const struct server *srv);
 void chore_check(struct server *srv);
-/* Must it be reset before somebody else gets it? */
-bool chore_needs_reset(const struct server *srv);
-/* May the client's messages go to the server now? */
-bool chore_lets_client(const struct server *srv);
+/* Is there anything to be done about it before somebody else gets it, or before it idles? */
+bool chore_is_due(const struct server *srv);
+/* It idles, and whoever used it has gone: clean it. It comes back by pool_release, or is closed. */
+void chore_clean_orphan(struct server *srv);
 
 #endif

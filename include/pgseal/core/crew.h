@@ -11,6 +11,7 @@
 
 #define CREW_MAX 64
 
+struct authns;
 struct control_ops;
 struct gate;
 struct quotas;
@@ -36,6 +37,7 @@ struct crew {
 	size_t gate_count;
 	struct mailbox *control;
 	struct routes *routes;
+	struct authns *authns;
 	struct quotas *quotas;
 	struct troubles *troubles;
 	uint8_t salt[16];          /* random: for names that nobody can foresee; fixed once threads run */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "pgseal/base/bytes.h"
+#include "pgseal/wire/sql.h"
 
 struct server;
 
@@ -20,7 +21,8 @@ struct server;
 	X(PIN_CURSOR, "cursor WITH HOLD")      \
 	X(PIN_LISTEN, "LISTEN")                \
 	X(PIN_ROLE, "session authorization")   \
-	X(PIN_SETTING, "parameter that does not show")
+	X(PIN_SETTING, "parameter that does not show") \
+	X(PIN_CALL, "function call by protocol")
 enum pin {
 #define X(kind, word) kind,
 	PIN_TABLE(X)
@@ -35,6 +37,7 @@ struct pins {
 	unsigned warned;    /* the client has been told of these: pin = warn */
 	bool counted;       /* among those of its route */
 	bool too_many;      /* it is one more than may be: its session ends */
+	bool all_settings;  /* all parameters may have changed that PostgreSQL lists: to be asked */
 	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
 };
@@ -45,8 +48,14 @@ struct pin_words {
 };
 struct pin_words pins_words(const struct pins *p);
 
-/* This text, with these traits, is about to be carried out for srv's session. */
-void pins_notice(struct server *srv, struct bytes text, unsigned traits);
+/* This text, read like this, with these traits, is about to be carried out for srv's session. */
+void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits);
+/* That parameter of its session may have changed. */
+void pins_ask(struct server *srv, const char *name);
+/* There is something to ask for. */
+bool pins_ask_due(const struct server *srv);
+/* What is notified is for its session. */
+bool pins_listen(const struct server *srv);
 /* Parameters of srv's session have been reset, it shows not which. In session mode too. */
 void pins_reset(struct server *srv);
 /* Texts are watched for what they do to its parameters. */

@@ -108,6 +108,10 @@ void pool_yield(struct worker *w, struct quota *q);
 void pool_look_all(struct worker *w);
 /* s is done with the pool for now: another session of its identity may use it. */
 void pool_uncharge(struct worker *w, struct session *s);
+/* s, which is closing, leaves nothing behind in servers that idle, if nobody may meet it. */
+void pool_session_gone(struct session *s);
+/* Clean the idle servers of all pools whose users have gone. */
+void pool_clean_orphans(struct worker *w);
 /* Sessions of this pool came or left. */
 void pool_count_session(struct pool *p, int change);
 /* The database's entry in a new site. */

@@ -5,6 +5,7 @@
 
 #include "pgseal/base/bytes.h"
 #include "pgseal/base/hash.h"
+#include "pgseal/core/params.h"
 
 /* What servers call statements of ours. Whatever else begins like this names none. */
 #define PSTATEMENT_PREFIX "pgseal_"
@@ -21,20 +22,23 @@ struct pstatement {
 	char name[PSTATEMENT_NAME + 1]; /* on all servers; "" until pstatement_name */
 	size_t len;
 	/* Literals and names are read when it is parsed: under which parameters. See params_dialect. */
+	struct params *under; /* a reference; NULL: not known, or as they are whenever it is parsed */
 	uint64_t dialect;
 	uint8_t body[]; /* text, NUL, count, types; as it came */
 };
 
 struct pstatement_table;
 
-/* salt: SALT_BYTES that nobody outside can guess, the same for all workers; borrowed. NULL: out of memory. */
+/* salt: SALT_BYTES that nobody outside can guess, the same for all workers; params: what sets belong to. Both are
+ * borrowed. NULL: out of memory. */
 #define PSTATEMENT_SALT 16
-struct pstatement_table *pstatement_table_create(const uint8_t *salt);
+struct pstatement_table *pstatement_table_create(const uint8_t *salt, struct params_table *params);
 void pstatement_table_free(struct pstatement_table *t); /* every statement has been released */
 
-/* Find or make; a new reference. dialect: 0 for one that is never shared. NULL: out of memory. */
-struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body,
-                                     uint64_t dialect);
+/* Find or make; a new reference. dialect: 0 for one that is never shared; under: what it stands for, may be NULL.
+ * NULL: out of memory. */
+struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes body, uint64_t dialect,
+                                     struct params *under);
 struct pstatement *pstatement_hold(struct pstatement *st);
 void pstatement_release(struct pstatement_table *t, struct pstatement *st); /* NULL is fine */
 /* Its name on servers, made of its contents: workers that know it each for themselves agree on it. */
@@ -46,9 +50,12 @@ struct bytes pstatement_text(const struct pstatement *st);
 struct alias {
 	UT_hash_handle hh;     /* in its session's names */
 	UT_hash_handle behind; /* among those that are not by PREPARE, by their names on servers */
-	struct pstatement *
-		st; /* a reference; NULL: made by PREPARE, it lives in the server under this name */
+	/* A reference; NULL: it lives in the server under this name, made by PREPARE, or by Parse with
+	 * max_prepared_statements=0. */
+	struct pstatement *st;
+	struct pstatement *run; /* a reference; of such a one the text that made it; NULL: not known */
 	uint64_t shape; /* when it was parsed: see wire/pstatement.h; 0: not known */
+	bool fresh; /* of one that lives in the server: whether it does shows with the next answers */
 	size_t len;
 	char name[PSTATEMENT_ALIAS_MAX + 1];
 };
@@ -58,6 +65,7 @@ struct prepared {
 	struct alias *all;          /* uthash */
 	struct alias *shared;       /* uthash by `behind`: as many of one key as there are twins */
 	bool twins;                 /* some of them are the same but for their names */
+	bool fresh;                 /* some were put since the last ReadyForQuery of which only an answer can tell */
 	size_t bytes;               /* that its statements hold, shared ones counted whole */
 	struct pstatement *unnamed; /* a reference; NULL: none, or too large to be remembered */
 	uint64_t unnamed_shape;     /* as it was described to the client; 0: it was not */
@@ -68,19 +76,20 @@ struct prepared {
 
 /* name is cut as PostgreSQL cuts it. NULL: out of memory. */
 struct alias *alias_create(struct bytes name, struct pstatement *st);
+/* One that lives in the server. run may be NULL. */
+struct alias *alias_create_own(struct bytes name, struct pstatement *run);
 void alias_free(struct pstatement_table *t, struct alias *a); /* NULL is fine; in no table */
 bool alias_is(const struct alias *a, struct bytes name);
 
 struct alias *prepared_find(const struct prepared *n, struct bytes name); /* borrowed; NULL: none */
 /* Takes a, whose statement has its name. One of that name makes room. ERR_NO_MEMORY: a is freed. */
 enum err prepared_put(struct prepared *n, struct pstatement_table *t, struct alias *a) MUST_CHECK;
-/* a, which is in n, is another statement, of the same length, from now on: st (taken), which has its name.
- * ERR_NO_MEMORY: a is freed. */
-enum err prepared_change(struct prepared *n, struct pstatement_table *t, struct alias *a,
-                         struct pstatement *st) MUST_CHECK;
 void prepared_drop(struct prepared *n, struct pstatement_table *t, struct bytes name);
 void prepared_free(struct prepared *n, struct pstatement_table *t);     /* NULL is fine */
 void prepared_drop_own(struct prepared *n, struct pstatement_table *t); /* made by PREPARE */
+/* What was said to be prepared in the server has been answered: failed, what runs under the names is not known;
+ * else it is settled. */
+void prepared_settle_own(struct prepared *n, struct pstatement_table *t, bool failed);
 void prepared_drop_all(struct prepared *n, struct pstatement_table *t); /* not the unnamed one */
 /* The unnamed one is st (taken; NULL: only the server has it) from now on; ticket 0: there is none. */
 void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct pstatement *st,

@@ -16,9 +16,8 @@ void relay_resume(struct session *s);
 /* s lets go of its server, wherever the conversation stands: free it or clean it up. cancel: stop
  * what still runs there. */
 void relay_detach(struct session *s, bool cancel);
-/* s wants from now on what its server has come to have, as far as that is told. Without memory it wants
- * what it wanted before. */
-void relay_keep_params(struct session *s);
+/* A worker's timer: servers have been kept long enough for a lastval(). */
+void relay_hold_due(void *worker);
 /* Does s hold its server without anything being under way? */
 bool relay_between(const struct session *s);
 /* Is the client inside a message, so that nothing of ours may be sent to it? */

@@ -51,6 +51,10 @@ void route_count_session(struct route *route, int change);
 /* Servers of this route that sessions keep, in all workers; a change, and what it comes to. Any thread. */
 int route_count_pinned(struct route *route, int change);
 
+/* Clients of this route call lastval() or currval(): one has been seen to. Any thread. */
+bool route_asks_sequences(const struct route *route);
+void route_note_sequences(struct route *route);
+
 /* Logins of this route that began before `at` are old: servers on their way between threads, where
  * no order finds them, are replaced when they arrive. Any thread. */
 void route_renew(struct route *route, usec_t at);

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "pgseal/core/authn.h"
 #include "pgseal/core/copies.h"
 #include "pgseal/core/dial.h"
 #include "pgseal/core/params.h"
@@ -31,13 +32,14 @@ enum server_state {
 /* What statements of ours the server is at. Their answers never reach a client. */
 enum chore {
 	CHORE_NONE,
-	CHORE_SETUP,    /* parameters for the session that it was just lent to */
 	CHORE_FETCH,    /* a statement that the client's query mentions is prepared */
 	CHORE_PROBE,    /* what has the session left in it? */
 	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */
 	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
+	CHORE_DISCARD,  /* DISCARD ALL: nothing that a session had is left */
 	CHORE_RESET,    /* server_reset_query */
+	CHORE_UNDO,     /* parameters that act by themselves while it idles */
 	CHORE_CHECK,    /* server_check_query, before it is lent after a long rest */
 };
 
@@ -52,7 +54,11 @@ struct server {
 	unsigned owed;               /* it is closed for what this worker - 1 cried for; 0: nobody */
 	struct database *db;         /* a reference: what it was logged in with */
 	struct session *session;     /* set exactly while SERVER_ACTIVE */
-	struct params *params;       /* in force on it; a reference */
+	struct params *reported;     /* what it has told of itself; a reference */
+	struct params *in_force;     /* what was set on it since its last reset; a reference; NULL: who knows? */
+	struct authn *authn;         /* who used it last; a reference; NULL: nobody since its last reset */
+	uint64_t last_session;       /* and in which session: its id */
+	uint64_t sequences_of;       /* whose currval() and lastval() it has: a session's id, 0, SEQUENCES_MIXED */
 	struct tracker tracker;
 	struct buf kept;             /* the beginning of a message that is not whole yet */
 	size_t passing;              /* bytes of the current message still to be passed on or dropped */
@@ -83,6 +89,12 @@ struct server {
 	bool portal_asked;           /* or has sent such Binds: places of the first and the last, as in steps */
 	uint32_t portal_first, portal_last;
 	bool setting;                /* a text was sent in this transaction that may change parameters */
+	bool doubted;                /* it did, and nobody asked which */
+	bool drew;                   /* one that may have drawn from a sequence, and lastval() was not asked since */
+	bool seeded;                 /* random() goes on where a client set it to */
+	bool foreign;                /* its last user was somebody else: DISCARD ALL goes first */
+	bool reseed;                 /* setseed() likewise */
+	bool client_gone;            /* the session of last_session has ended */
 	bool forgetting;             /* a text was sent that drops all named statements */
 	uint32_t forgetting_place;   /* behind how many extended messages */
 	struct buf instead;          /* goes to the client for the message that is being dropped */
@@ -93,8 +105,10 @@ struct server {
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */
 	bool fatal;                  /* it said FATAL: the words have reached the client */
 	bool dropping;               /* the message being passed is dropped instead */
-	struct buf flat_params;      /* while handed over */
+	struct buf flat_reported, flat_in_force; /* while handed over; the latter empty: as in_force NULL */
 };
+
+#define SEQUENCES_MIXED UINT64_MAX /* of several sessions */
 
 const char *server_state_word(enum server_state state);
 

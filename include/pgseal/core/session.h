@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "pgseal/base/mailbox.h"
+#include "pgseal/core/authn.h"
 #include "pgseal/core/crew.h"
 #include "pgseal/core/params.h"
 #include "pgseal/core/route.h"
@@ -54,6 +55,7 @@ enum session_state {
 	X(CLOSE_SHUTDOWN) \
 	X(CLOSE_PINNED)           /* max_pinned_servers */ \
 	X(CLOSE_REPLACED)         /* server_fast_close */ \
+	X(CLOSE_PARAMETERS)       /* max_client_parameters */ \
 	X(CLOSE_NO_MEMORY)
 enum close_reason {
 #define X(number) number,
@@ -77,13 +79,17 @@ struct session {
 	struct letter letter;         /* the way from gate to worker */
 	TAILQ_ENTRY(session) link;    /* in the worker's list */
 	LIST_ENTRY(session) key_link; /* in the worker's by_key */
-	TAILQ_ENTRY(session) wait_link; /* in the pool's queue, while waiting or greeting */
+	TAILQ_ENTRY(session) wait_link; /* in the pool's queue, while waiting or greeting; in the worker's
+	                                 * `holding`, while it holds */
 	struct worker *worker;
 	struct pool *pool;            /* borrowed; NULL for the console */
 	struct server *server;        /* lent; set exactly while SESSION_ACTIVE */
 	struct console *console;      /* set exactly for console sessions */
-	struct params *wanted;        /* parameters; a reference; NULL while greeting */
+	struct params *asked;         /* parameters that it has set; a reference; NULL while greeting */
 	struct params *initial;       /* those it began with, to which RESET leads; likewise */
+	struct params *told;          /* what the client has heard of parameters; likewise */
+	struct authn *authn;          /* a reference, counted; NULL for the console */
+	uint64_t last_server;         /* id of the server that it used last; 0: none */
 	struct identity *identity;    /* owned */
 	struct route *route;          /* a reference; NULL for the console */
 	struct quota *seats[SESSION_SEATS]; /* references; taken: it counts among these clients */
@@ -99,6 +105,7 @@ struct session {
 	usec_t since;                 /* last change of state */
 	usec_t born;
 	usec_t query_since, xact_since; /* 0: none runs */
+	usec_t hold_until;            /* while holding */
 	usec_t stopped_at;            /* when query_timeout had its query cancelled; 0: it did not */
 	uint64_t id;
 	uint8_t secret[WIRE_SECRET_OURS];
@@ -106,13 +113,14 @@ struct session {
 	uint8_t state;                /* enum session_state */
 	uint8_t mode;                 /* enum pool_mode, as it was when it came */
 	bool dropping;                /* the message coming in is swallowed */
-	bool unproven;                /* `wanted` holds values of the client's that no server has seen */
 	bool held;                    /* its next message waits until all before its batch is answered */
 	bool leaving;                 /* the client will send no more; answers may still go out */
+	bool resets_prepared;         /* in session mode: a statement of it may lead parameters back */
 	bool noticed;                 /* it has been told that it waits */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */
 	bool counted;                 /* in crew->clients */
 	bool charged;                 /* in active */
+	bool holding;                 /* keeps its server for a lastval() that may come */
 	bool throttled;               /* waits for that, in its pool's list of these */
 	uint32_t key;                 /* the "process id" of its cancel key */
 	union peer_addr *peer;        /* owned */
@@ -148,6 +156,10 @@ struct writer;
 /* What has been written goes to the client, between messages, and is freed. ERR_NO_MEMORY: none of it. */
 enum err session_send(struct session *s, struct writer *w);
 void session_send_ready(struct session *s, char status); /* ReadyForQuery, likewise */
+/* The server reports this, between messages: is it news to the client? s->told says so from now on. ERR_NO_MEMORY. */
+enum err session_hear(struct session *s, const char *name, const char *value, bool *news) MUST_CHECK;
+/* More, or larger, parameters than a client may have. */
+bool session_asks_too_much(const struct session *s);
 /* An ErrorResponse or notice of ours between messages. */
 void session_tell(struct session *s, char type, const char *severity, const char *sqlstate,
                   const char *message, const char *detail, const char *hint);

@@ -18,6 +18,8 @@ enum step_kind {
 	STEP_OUR_PARSE,
 	STEP_OUR_DESCRIBE,
 	STEP_OUR_CLOSE,
+	STEP_OUR_EXECUTE, /* a part of a statement of ours in a batch of the client's, which fails with it */
+	STEP_SETUP,       /* a part of what goes before a transaction: without it nothing of the client's runs */
 };
 
 struct step {
@@ -42,6 +44,7 @@ struct steps {
 	uint32_t awaited; /* how many are */
 	uint32_t parsing; /* Parses that will make copies */
 	uint32_t named;   /* all but those about the unnamed statement */
+	uint32_t setup;   /* of STEP_SETUP */
 	size_t bytes;     /* what the clients' Parses among them hold */
 	uint64_t shape;   /* of the description that is coming in */
 };

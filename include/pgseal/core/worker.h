@@ -33,6 +33,8 @@ struct worker {
 	struct session_list by_key[WORKER_KEYS]; /* sessions by their cancel key */
 	struct session_queue dead;      /* freed at the end of the turn */
 	struct server_list dead_servers;
+	struct session_queue holding;   /* for lastval(): they end in this order, or as soon as they send more */
+	struct timer *hold_timer;
 	struct timer *leave_timer;      /* clients that closed while a statement of theirs runs */
 	struct timer *stats_timer;
 	struct timer *deadline_timer;   /* see deadlines.h */
@@ -80,6 +82,9 @@ void worker_post_stop(struct worker *w);
 void worker_post_look(struct worker *w, struct route *route);
 /* Somebody lacks a server for this quota: see pool_yield. */
 void worker_post_yield(struct worker *w, struct quota *q);
+
+/* The last session of an identity has ended: see pool_clean_orphans. */
+void worker_post_orphans(struct worker *w);
 
 /* s is this worker's from now on: id, key, place in the lists. */
 void worker_enlist(struct worker *w, struct session *s);
