@@ -153,7 +153,6 @@ static const struct {
 } wide[] = {
 	{ "SJIS", "\x95\x5c" },   { "SJIS", "\x83\x5c" },           { "SHIFT_JIS_2004", "\x95\x5c" },
 	{ "BIG5", "\xa5\x5c" },   { "GBK", "\x95\x5c" },            { "GB18030", "\x95\x5c" },
-	{ "JOHAB", "\x89\x5c" },
 };
 
 static const struct scene wide_ways[] = {
