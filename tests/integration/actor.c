@@ -246,6 +246,19 @@ static void learn(struct actor *who, const uint8_t *body)
 	snprintf(who->parameters[i].value, sizeof(who->parameters[i].value), "%s", value);
 }
 
+static void take_key(struct actor *who, const uint8_t *body, size_t n)
+{
+	cr_assert(n >= 8 && n - 4 <= sizeof(who->secret));
+	who->pid = (uint32_t)take_u32(body);
+	who->secret_len = n - 4;
+	memcpy(who->secret, body + 4, who->secret_len);
+}
+
+void actor_cancel(const struct actor *who, const struct rig *rig)
+{
+	frames_cancel(rig, who->pid, who->secret, who->secret_len);
+}
+
 static void take_message(struct actor *who, struct answer *a, char type, const uint8_t *body,
                          size_t n)
 {
@@ -259,6 +272,8 @@ static void take_message(struct actor *who, struct answer *a, char type, const u
 		tell(a, "*%s", (const char *)body + 4);
 	else if (type == 'S')
 		learn(who, body);
+	else if (type == 'K')
+		take_key(who, body, n);
 	if (type != 'Z')
 		return;
 	who->transaction = (char)body[0];

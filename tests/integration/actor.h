@@ -29,6 +29,9 @@ enum deed {
 struct actor {
 	SSL *ssl; /* NULL: not there */
 	char database[64];
+	uint32_t pid; /* the cancel key */
+	uint8_t secret[256];
+	size_t secret_len;
 	char transaction; /* status in the last ReadyForQuery */
 	int owed;         /* ReadyForQuery that are to come for what was said */
 	struct script said;
@@ -50,6 +53,8 @@ void actor_say(struct actor *who, enum deed deed, const char *text);
 struct rig_text actor_hear(struct actor *who);
 /* Nothing comes for a while. */
 bool actor_hears_nothing(const struct actor *who);
+/* A request to cancel what it is at; returns when pgseal has taken it. */
+void actor_cancel(const struct actor *who, const struct rig *rig);
 /* Must succeed; the answer. */
 struct rig_text actor_query(struct actor *who, const char *sql);
 /* What ParameterStatus said last; "" if it never came. */

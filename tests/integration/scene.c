@@ -135,8 +135,10 @@ static void make_two_servers(void)
 }
 
 /* Who speaks is there, and the one before has left where the stage wants it so. */
-static bool enters(struct play *p, int who)
+static bool enters(struct play *p, int who, enum deed deed)
 {
+	if (deed == JOIN) /* nothing is said yet */
+		return !p->left[who];
 	if (p->rig != NULL && stage.leaves && p->speaker >= 0 && p->speaker != who) {
 		actor_leave(&actors[p->speaker]);
 		p->left[p->speaker] = true;
@@ -211,7 +213,7 @@ static bool play(struct play *p, const struct play *oracle)
 		make_two_servers();
 	for (int i = 0; ok && (l = line_of(p->scene, i)) != NULL; i++) {
 		cr_assert(i < LINES_MAX && l->who >= 'a' && l->who < 'a' + ACTORS);
-		if (!enters(p, l->who - 'a'))
+		if (!enters(p, l->who - 'a', l->deed))
 			continue;
 		p->answers[i] = perform(p, l);
 		ok = judge(p, oracle, l, i);

@@ -51,11 +51,8 @@ static void compare(struct member *m, int round, const char *drawn, const char *
 {
 	if (strcmp(drawn, heard) == 0)
 		m->done++;
-	else if (round > 0)
+	else if (round > 0) /* with its first question the pool learns that it is one that asks */
 		member_fault(m, "round %d: drew %s, and lastval or currval says %s", round, drawn,
-		             heard);
-	else if (strcmp(heard, "55000") != 0)
-		member_fault(m, "first round: drew %s, and is told somebody else's %s", drawn,
 		             heard);
 }
 
