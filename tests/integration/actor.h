@@ -51,14 +51,10 @@ struct rig_text actor_do(struct actor *who, enum deed deed, const char *text);
 /* Say it, as actor_do does, and do not listen; and hear what is still to come. */
 void actor_say(struct actor *who, enum deed deed, const char *text);
 struct rig_text actor_hear(struct actor *who);
-/* Nothing comes for a while. */
-bool actor_hears_nothing(const struct actor *who);
 /* A request to cancel what it is at; returns when pgseal has taken it. */
 void actor_cancel(const struct actor *who, const struct rig *rig);
 /* Must succeed; the answer. */
 struct rig_text actor_query(struct actor *who, const char *sql);
-/* What ParameterStatus said last; "" if it never came. */
-const char *actor_told(const struct actor *who, const char *name);
 /* "" if SHOW yields for all parameters what the client was told, else the difference. */
 struct rig_text actor_misled(struct actor *who);
 /* NULL-safe ends: with Terminate, and by breaking off. */

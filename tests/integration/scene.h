@@ -15,7 +15,10 @@ struct line {
 };
 
 #define ANYTHING "?" /* wanted where even PostgreSQL's answer does not matter */
-#define SCENE_END { 0 }
+#define SCENE_END \
+	{         \
+		0 \
+	}
 
 struct scene {
 	const char *name;
@@ -30,7 +33,7 @@ struct stage {
 	const char *keys;     /* of the database's entry */
 	const char *identities;
 	const char *certs[4]; /* of a b c d; NULL: alice */
-	bool two;    /* two servers are there from the beginning */
+	bool two;             /* two servers are there from the beginning */
 	bool leaves; /* who was speaking leaves when another one begins, and never comes back */
 };
 
@@ -40,7 +43,8 @@ extern const struct stage scene_turns;         /* two servers, taken in turns */
 extern const struct stage scene_no_statements; /* two servers, max_prepared_statements = 0 */
 extern const struct stage scene_leaves;        /* who is gone leaves nothing on the only server */
 extern const struct stage scene_session;       /* the same, pool_mode = session */
-extern const struct stage scene_session_bare;  /* and with server_reset_query empty: server_reset decides */
+extern const struct stage
+	scene_session_bare; /* and with server_reset_query empty: server_reset decides */
 extern const struct stage scene_session_suspected; /* the same with server_reset = suspected */
 
 /* A database of that name, in which the superuser does that, and a pgseal on it. alice is the role of all. */

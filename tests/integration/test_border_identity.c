@@ -11,43 +11,48 @@ TestSuite(border_identity, .timeout = 120);
 #define ONE_RULE "fleet = cn:/^(alice|bob)$/ roles=alice\n"
 
 /* No text shows what a misdeed is. */
-#define DDL                                                                                        \
-	"CREATE TABLE deeds (name text PRIMARY KEY, sql text); CREATE SEQUENCE tickets;"            \
-	"INSERT INTO deeds VALUES"                                                                  \
-	" ('parameter', $$SELECT set_config('app.tenant', 'one', false)$$),"                        \
-	" ('memory', 'SET work_mem = ''7MB'''), ('path', 'SET search_path = evil'),"                \
-	" ('role', 'SET ROLE app_ro'), ('lock', 'SELECT pg_advisory_lock_shared(1)'),"              \
-	" ('table', 'CREATE TEMP TABLE left_behind (i int)'),"                                      \
-	" ('view', 'CREATE TEMP VIEW left_behind AS SELECT 1'),"                                    \
-	" ('function', $$CREATE FUNCTION pg_temp.left_behind() RETURNS int LANGUAGE sql AS 'SELECT 1'$$),"  \
-	" ('sequence', 'CREATE TEMP SEQUENCE left_behind; SELECT nextval(''left_behind'')'),"       \
-	" ('statement', 'PREPARE pgseal_x AS SELECT 1'), ('channel', 'LISTEN news'),"               \
-	" ('draw', 'SELECT nextval(''tickets'')'), ('style', 'SET datestyle = ''German'''),"        \
-	" ('zone', 'SET TimeZone = ''Asia/Tokyo'''), ('encoding', 'SET client_encoding = ''LATIN1'''),"  \
-	" ('isolation', 'SET default_transaction_isolation = serializable'),"                       \
-	" ('reading', 'SET default_transaction_read_only = on'),"                                   \
-	" ('seed', 'SELECT setseed(0.5)'), ('time', 'SET statement_timeout = 1'),"                  \
-	" ('idle', 'SET idle_session_timeout = 1');"                                                \
-	"CREATE FUNCTION misdeed(text) RETURNS void LANGUAGE plpgsql AS "                           \
-	"$x$ DECLARE it text; BEGIN SELECT sql INTO it FROM deeds WHERE name = $1; EXECUTE it; END $x$;" \
-	"CREATE PROCEDURE hold() LANGUAGE plpgsql AS "                                              \
-	"$x$ DECLARE c CURSOR FOR SELECT 1; BEGIN OPEN c; COMMIT; END $x$;"                         \
-	"CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC;"                                 \
+#define DDL                                                                                                \
+	"CREATE TABLE deeds (name text PRIMARY KEY, sql text); CREATE SEQUENCE tickets;"                   \
+	"INSERT INTO deeds VALUES"                                                                         \
+	" ('parameter', $$SELECT set_config('app.tenant', 'one', false)$$),"                               \
+	" ('memory', 'SET work_mem = ''7MB'''), ('path', 'SET search_path = evil'),"                       \
+	" ('role', 'SET ROLE app_ro'), ('lock', 'SELECT pg_advisory_lock_shared(1)'),"                     \
+	" ('table', 'CREATE TEMP TABLE left_behind (i int)'),"                                             \
+	" ('view', 'CREATE TEMP VIEW left_behind AS SELECT 1'),"                                           \
+	" ('function', $$CREATE FUNCTION pg_temp.left_behind() RETURNS int LANGUAGE sql AS 'SELECT 1'$$)," \
+	" ('sequence', 'CREATE TEMP SEQUENCE left_behind; SELECT nextval(''left_behind'')'),"              \
+	" ('statement', 'PREPARE pgseal_x AS SELECT 1'), ('channel', 'LISTEN news'),"                      \
+	" ('draw', 'SELECT nextval(''tickets'')'), ('style', 'SET datestyle = ''German'''),"               \
+	" ('zone', 'SET TimeZone = ''Asia/Tokyo'''), ('encoding', 'SET client_encoding = ''LATIN1'''),"    \
+	" ('isolation', 'SET default_transaction_isolation = serializable'),"                              \
+	" ('reading', 'SET default_transaction_read_only = on'),"                                          \
+	" ('time', 'SET statement_timeout = 1'),"                                                          \
+	" ('idle', 'SET idle_session_timeout = 1'),"                                                       \
+	" ('cursor', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1');"                                          \
+	"CREATE FUNCTION misdeed(text) RETURNS void LANGUAGE plpgsql AS "                                  \
+	"$x$ DECLARE it text; BEGIN SELECT sql INTO it FROM deeds WHERE name = $1; EXECUTE it; END $x$;"   \
+	"CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC;"                                        \
 	"GRANT SELECT ON deeds TO PUBLIC; GRANT ALL ON tickets TO PUBLIC"
 
 /* All that the next one could notice. */
 static const struct line clean[] = {
 	{ 'b', ASK, "SELECT 'me', current_user, session_user", "me,alice,alice" },
 	{ 'b', ASK, "SELECT coalesce(current_setting('app.tenant', true), '')", "" },
-	{ 'b', ASK, "SELECT string_agg(name || '=' || setting, ' ') FROM pg_settings WHERE setting IS "
-	            "DISTINCT FROM reset_val AND source = 'session'", "(null)" },
-	{ 'b', ASK, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
-	            "pid = pg_backend_pid()", "0" },
+	{ 'b', ASK,
+	  "SELECT string_agg(name || '=' || setting, ' ') FROM pg_settings WHERE setting IS "
+	  "DISTINCT FROM reset_val AND source = 'session'",
+	  "(null)" },
+	{ 'b', ASK,
+	  "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
+	  "pid = pg_backend_pid()",
+	  "0" },
 	{ 'b', ASK, "SELECT to_regclass('left_behind'), to_regproc('pg_temp.left_behind')",
 	  "(null),(null)" },
 	{ 'b', ASK, "SELECT count(*) FROM pg_cursors WHERE is_holdable", "0" },
-	{ 'b', ASK, "SELECT count(*) FROM pg_prepared_statements WHERE name IN ('pgseal_x', 'pgseal_0') "
-	            "OR statement LIKE '%misdeed%'", "0" },
+	{ 'b', ASK,
+	  "SELECT count(*) FROM pg_prepared_statements WHERE name IN ('pgseal_x', 'pgseal_0') "
+	  "OR statement LIKE '%misdeed%'",
+	  "0" },
 	{ 'b', ASK, "SELECT count(*) FROM pg_listening_channels()", "0" },
 	{ 'b', ASK, "SHOW transaction_isolation", "read committed" },
 	{ 'b', ASK, "SHOW transaction_read_only", "off" },
@@ -58,10 +63,10 @@ static const struct line clean[] = {
 	SCENE_END
 };
 
-static const char *const deeds[] = { "parameter", "memory",   "path",      "role",    "lock",
-	                             "table",     "view",     "function",  "sequence", "statement",
-	                             "channel",   "draw",     "style",     "zone",    "encoding",
-	                             "isolation", "reading",  "seed",      "time",    "idle" };
+static const char *const deeds[] = { "parameter", "memory",  "path",     "role",     "lock",
+	                             "table",     "view",    "function", "sequence", "statement",
+	                             "channel",   "draw",    "style",    "zone",     "encoding",
+	                             "isolation", "reading", "cursor",   "time",     "idle" };
 
 /* The next one's identity has not been there, or was there before. */
 static const struct scene ways[] = {
@@ -74,21 +79,23 @@ static const struct scene ways[] = {
 	                                  SCENE_END } },
 	{ .name = "by a DO block in a transaction",
 	  .lines = (const struct line[]){ { 'a', QUERY, "BEGIN", "" },
-	                                  { 'a', QUERY, "DO $$ BEGIN PERFORM misdeed('@'); END $$", "" },
+	                                  { 'a', QUERY, "DO $$ BEGIN PERFORM misdeed('@'); END $$",
+	                                    "" },
 	                                  { 'a', QUERY, "COMMIT", "" },
 	                                  SCENE_END } },
 };
 
 static const struct scene others[] = {
-	{ .name = "cursor that a procedure holds",
-	  .lines = (const struct line[]){ { 'a', QUERY, "CALL hold()", "" }, SCENE_END } },
 	{ .name = "all at once",
-	  .lines = (const struct line[]){ { 'a', QUERY, "SELECT misdeed(name) FROM deeds WHERE name IN "
-	                                              "('parameter', 'memory', 'lock', 'table', "
-	                                              "'channel', 'draw', 'style', 'role')", ANYTHING },
+	  .lines = (const struct line[]){ { 'a', QUERY,
+	                                    "SELECT misdeed(name) FROM deeds WHERE name IN "
+	                                    "('parameter', 'memory', 'lock', 'table', 'cursor', "
+	                                    "'channel', 'draw', 'style', 'role')",
+	                                    ANYTHING },
 	                                  SCENE_END } },
-	{ .name = "temporary table that another session's view rests on",
-	  .lines = (const struct line[]){ { 'a', QUERY, "CREATE TEMP TABLE left_behind (i int)", "" },
+	{ .name = "temporary table and statement that texts show",
+	  .lines = (const struct line[]){ { 'a', QUERY, "CREATE TEMP TABLE left_behind (i int)",
+	                                    "" },
 	                                  { 'a', QUERY, "PREPARE pgseal_0 AS SELECT 2", "" },
 	                                  SCENE_END } },
 };
@@ -144,8 +151,8 @@ Test(border_identity, of_two_names_of_a_rule)
 
 Test(border_identity, of_two_rules_in_session_mode)
 {
-	struct stage stage = of_two("server_reset_query=\n", "pool_size=1 pool_mode=session", TWO_RULES,
-	                            true);
+	struct stage stage = of_two("server_reset_query=\n", "pool_size=1 pool_mode=session",
+	                            TWO_RULES, true);
 
 	play_deeds("bi_session", &stage);
 }
@@ -169,7 +176,8 @@ Test(border_identity, is_between_all_clients_if_so_wished)
 
 Test(border_identity, is_between_all_clients_of_a_database_if_so_wished)
 {
-	struct stage stage = { .keys = "pool_size=2 server_reset=client" };
+	struct stage stage = { .settings = "workers=1\n",
+		               .keys = "pool_size=2 server_reset=client" };
 
 	play_deeds("bi_clientkey", &stage);
 }

@@ -7,9 +7,9 @@
 
 TestSuite(border_later, .timeout = 120);
 
-#define DDL                                                                                 \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;"                 \
-	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                                \
+#define DDL                                                                  \
+	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;" \
+	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                 \
 	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC"
 
 #define OWN_LOCKS \
@@ -70,9 +70,8 @@ struct way {
 
 static const struct way ways[] = {
 	{ "EXECUTE of a named Parse", false,
-	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
-	                         { 'a', QUERY, "execute s", NULL },
-	                         SCENE_END } },
+	  (const struct line[]){
+		  { 'a', PARSE, "s: @", "" }, { 'a', QUERY, "execute s", NULL }, SCENE_END } },
 	{ "EXECUTE in a transaction, the Parse before", false,
 	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
 	                         { 'a', QUERY, "begin", "" },
@@ -86,9 +85,8 @@ static const struct way ways[] = {
 	                         { 'a', QUERY, "SELECT 1; execute s", NULL },
 	                         SCENE_END } },
 	{ "EXECUTE by the unnamed statement", false,
-	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
-	                         { 'a', EXTENDED, "execute s", NULL },
-	                         SCENE_END } },
+	  (const struct line[]){
+		  { 'a', PARSE, "s: @", "" }, { 'a', EXTENDED, "execute s", NULL }, SCENE_END } },
 	{ "EXECUTE by a named statement", false,
 	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
 	                         { 'a', PARSE, "d: execute s", "" },
@@ -97,12 +95,16 @@ static const struct way ways[] = {
 	                         SCENE_END } },
 	{ "EXPLAIN ANALYZE EXECUTE", true,
 	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
-	                         { 'a', QUERY, "explain (analyze, timing off, summary off, costs off) "
-	                                       "execute s", NULL },
+	                         { 'a', QUERY,
+	                           "explain (analyze, timing off, summary off, costs off) "
+	                           "execute s",
+	                           NULL },
 	                         SCENE_END } },
 	{ "EXPLAIN ANALYZE", true,
-	  (const struct line[]){ { 'a', QUERY, "explain (analyze, timing off, summary off, costs off) "
-	                                       "@", NULL },
+	  (const struct line[]){ { 'a', QUERY,
+	                           "explain (analyze, timing off, summary off, costs off) "
+	                           "@",
+	                           NULL },
 	                         SCENE_END } },
 	{ "CREATE TABLE AS EXECUTE", true,
 	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
@@ -115,9 +117,8 @@ static const struct way ways[] = {
 	                         { 'a', QUERY, "execute s", NULL },
 	                         SCENE_END } },
 	{ "PREPARE, Bind", true,
-	  (const struct line[]){ { 'a', QUERY, "prepare s as @", "" },
-	                         { 'a', BIND, "s", NULL },
-	                         SCENE_END } },
+	  (const struct line[]){
+		  { 'a', QUERY, "prepare s as @", "" }, { 'a', BIND, "s", NULL }, SCENE_END } },
 	{ "PREPARE, EXECUTE, DEALLOCATE", true,
 	  (const struct line[]){ { 'a', QUERY, "prepare s as @", "" },
 	                         { 'a', QUERY, "execute s", NULL },
@@ -134,17 +135,15 @@ static const struct way ways[] = {
 	                         { 'a', QUERY, "deallocate all", NULL },
 	                         SCENE_END } },
 	{ "named Parse and Bind", false,
-	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
-	                         { 'a', BIND, "s", NULL },
-	                         SCENE_END } },
+	  (const struct line[]){
+		  { 'a', PARSE, "s: @", "" }, { 'a', BIND, "s", NULL }, SCENE_END } },
 	{ "named Parse, Bind and Close", false,
 	  (const struct line[]){ { 'a', PARSE, "s: @", "" },
 	                         { 'b', QUERY, "SELECT 1", "1" },
 	                         { 'a', BIND, "s", NULL },
 	                         { 'a', CLOSE, "s", "" },
 	                         SCENE_END } },
-	{ "unnamed", false,
-	  (const struct line[]){ { 'a', EXTENDED, "@", NULL }, SCENE_END } },
+	{ "unnamed", false, (const struct line[]){ { 'a', EXTENDED, "@", NULL }, SCENE_END } },
 };
 
 #define EVERY 1 /* effect with each way; otherwise each way with one, in turns */
@@ -164,9 +163,9 @@ static void play_ways(const char *database, const struct stage *stage, size_t st
 
 		if ((e->query || !w->query) && n++ % stride == 0)
 			scene_play(&(struct scene){ .name = name.s,
-			                             .at = e->sql,
-			                             .lines = w->lines,
-			                             .more = e->lines });
+			                            .at = e->sql,
+			                            .lines = w->lines,
+			                            .more = e->lines });
 	}
 	scene_close();
 }
@@ -181,27 +180,27 @@ Test(border_later, on_servers_in_turns)
 	play_ways("bl_turns", &scene_turns, 3);
 }
 
-Test(border_later, without_statements_of_the_poolers)
+Test(border_later, without_statements_of_the_pooler)
 {
 	play_ways("bl_none", &scene_no_statements, 2);
 }
 
-Test(border_later, behind_who_left)
+Test(border_later, after_who_left)
 {
 	play_ways("bl_left", &scene_leaves, 3);
 }
 
-Test(border_later, behind_who_left_in_session_mode)
+Test(border_later, after_who_left_in_session_mode)
 {
 	play_ways("bl_session", &scene_session, 5);
 }
 
-Test(border_later, behind_who_left_in_session_mode_without_reset_query)
+Test(border_later, after_who_left_in_session_mode_without_reset_query)
 {
 	play_ways("bl_bare", &scene_session_bare, 5);
 }
 
-Test(border_later, behind_who_left_in_session_mode_as_texts_say)
+Test(border_later, after_who_left_in_session_mode_as_texts_say)
 {
 	play_ways("bl_suspected", &scene_session_suspected, 3);
 }

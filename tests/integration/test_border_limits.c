@@ -70,12 +70,13 @@ static void ends_beyond(const char *database, const char *settings, size_t size,
 	/* nothing of it is left, and others have what they had */
 	for (int i = 0; i < 3; i++)
 		cr_assert_str_eq(rig_query(other, "SELECT current_setting('app.p1', true) || "
-		                                  "coalesce(current_setting('app.p2', true), '')").s,
+		                                  "coalesce(current_setting('app.p2', true), '')")
+		                         .s,
 		                 "mine");
 	PQfinish(greedy);
 	greedy = rig_connect(rig, rig_printf("dbname=%s", database).s);
-	cr_assert_str_eq(rig_query(greedy, "SELECT coalesce(current_setting('app.p2', true), '')").s,
-	                 "");
+	cr_assert_str_eq(
+		rig_query(greedy, "SELECT coalesce(current_setting('app.p2', true), '')").s, "");
 	PQfinish(greedy);
 	PQfinish(other);
 	rig_stop(rig);
@@ -99,7 +100,8 @@ Test(border_limits, many_parameters_of_one_text_end_the_session)
 	struct rig *rig;
 
 	crowd_database("lm_text");
-	rig = rig_start("max_client_parameters=20\n", crowd_entry("lm_text", "pool_size=1").s, NULL);
+	rig = rig_start("max_client_parameters=20\n", crowd_entry("lm_text", "pool_size=1").s,
+	                NULL);
 	greedy = rig_connect(rig, "dbname=lm_text");
 	PQsetNoticeReceiver(greedy, note, &verdict);
 	for (int i = 0; i < 40; i++)
@@ -113,8 +115,8 @@ Test(border_limits, many_parameters_of_one_text_end_the_session)
 	cr_assert_str_eq(verdict.sqlstate, "54000");
 	PQfinish(greedy);
 	greedy = rig_connect(rig, "dbname=lm_text");
-	cr_assert_str_eq(rig_query(greedy, "SELECT coalesce(current_setting('app.p2', true), '')").s,
-	                 "");
+	cr_assert_str_eq(
+		rig_query(greedy, "SELECT coalesce(current_setting('app.p2', true), '')").s, "");
 	PQfinish(greedy);
 	rig_stop(rig);
 }
@@ -132,8 +134,8 @@ Test(border_limits, below_them_all_parameters_follow)
 	size_t len = 0;
 
 	crowd_database("lm_many");
-	rig = rig_start("workers=1\nserver_round_robin=1\n", crowd_entry("lm_many", "pool_size=2").s,
-	                NULL);
+	rig = rig_start("workers=1\nserver_round_robin=1\n",
+	                crowd_entry("lm_many", "pool_size=2").s, NULL);
 	for (int i = 0; i < 3; i++)
 		conns[i] = rig_connect(rig, "dbname=lm_many");
 	for (int i = 1; i <= MANY; i++)

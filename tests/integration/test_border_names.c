@@ -66,7 +66,8 @@ static const struct scene scenes[] = {
 	                                  SCENE_END } },
 	{ .name = "EXECUTE of what is prepared later",
 	  .lines = (const struct line[]){ { 'a', PARSE, "d: execute late", "" },
-	                                  { 'a', BIND, "d", "!26000 prepared statement \"late\" does not exist" },
+	                                  { 'a', BIND, "d",
+	                                    "!26000 prepared statement \"late\" does not exist" },
 	                                  { 'b', QUERY, "SELECT 1", "1" },
 	                                  { 'a', PARSE, "late: SELECT 'late'", "" },
 	                                  { 'a', BIND, "d", "late" },
@@ -148,7 +149,7 @@ Test(border_names, on_servers_in_turns)
 	play_names("bn_turns", &scene_turns);
 }
 
-Test(border_names, without_statements_of_the_poolers)
+Test(border_names, without_statements_of_the_pooler)
 {
 	play_names("bn_none", &scene_no_statements);
 }

@@ -7,7 +7,7 @@
 TestSuite(border_readings, .timeout = 120);
 
 #define DDL                                                                  \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;"  \
+	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;" \
 	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                 \
 	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC"
 
@@ -60,18 +60,21 @@ static const struct scene ways[] = {
 	{ .name = "set by a function that does not say so",
 	  .lines = (const struct line[]){ { 'a', EXTENDED,
 	                                    "SELECT set_config($1, $2, false) << "
-	                                    "standard_conforming_strings << #", NULL },
+	                                    "standard_conforming_strings << #",
+	                                    NULL },
 	                                  { 'a', EXTENDED, "@", NULL },
 	                                  SCENE_END } },
 	{ .name = "set for the transaction",
 	  .lines = (const struct line[]){ { 'a', QUERY, "BEGIN", "" },
-	                                  { 'a', QUERY, "SET LOCAL standard_conforming_strings = #", "" },
+	                                  { 'a', QUERY, "SET LOCAL standard_conforming_strings = #",
+	                                    "" },
 	                                  { 'a', EXTENDED, "@", NULL },
 	                                  { 'a', QUERY, "COMMIT", "" },
 	                                  SCENE_END } },
 	{ .name = "set for the transaction and sent in one piece",
 	  .lines = (const struct line[]){ { 'a', HOLD, "BEGIN", "" },
-	                                  { 'a', HOLD, "SET LOCAL standard_conforming_strings = #", "" },
+	                                  { 'a', HOLD, "SET LOCAL standard_conforming_strings = #",
+	                                    "" },
 	                                  { 'a', HOLD, "@", "" },
 	                                  { 'a', QUERY, "COMMIT", NULL },
 	                                  SCENE_END } },
@@ -81,13 +84,16 @@ static const struct scene ways[] = {
 	                                  { 'a', EXTENDED, "@", NULL },
 	                                  SCENE_END } },
 	{ .name = "from the login on, by options",
-	  .lines = (const struct line[]){ { 'a', JOIN, "options=-c standard_conforming_strings=#", "" },
+	  .lines = (const struct line[]){ { 'a', JOIN, "options=-c standard_conforming_strings=#",
+	                                    "" },
 	                                  { 'a', QUERY, "@", NULL },
 	                                  SCENE_END } },
 	{ .name = "reset to what it was at login",
 	  .lines = (const struct line[]){ { 'a', JOIN, "standard_conforming_strings=#", "" },
-	                                  { 'a', QUERY, "SET standard_conforming_strings = on", "" },
-	                                  { 'a', QUERY, "SET standard_conforming_strings = off", "" },
+	                                  { 'a', QUERY, "SET standard_conforming_strings = on",
+	                                    "" },
+	                                  { 'a', QUERY, "SET standard_conforming_strings = off",
+	                                    "" },
 	                                  { 'a', HOLD, "RESET standard_conforming_strings", "" },
 	                                  { 'a', QUERY, "@", NULL },
 	                                  SCENE_END } },
@@ -130,7 +136,7 @@ Test(border_readings, of_backslashes_on_servers_in_turns)
 	play_readings("br_turns", DDL, &scene_turns);
 }
 
-Test(border_readings, of_backslashes_behind_who_left)
+Test(border_readings, of_backslashes_after_who_left)
 {
 	play_readings("br_left", DDL, &scene_leaves);
 }
@@ -151,8 +157,8 @@ Test(border_readings, of_backslashes_that_are_escapes_in_the_database)
 static const struct {
 	const char *encoding, *character;
 } wide[] = {
-	{ "SJIS", "\x95\x5c" },   { "SJIS", "\x83\x5c" },           { "SHIFT_JIS_2004", "\x95\x5c" },
-	{ "BIG5", "\xa5\x5c" },   { "GBK", "\x95\x5c" },            { "GB18030", "\x95\x5c" },
+	{ "SJIS", "\x95\x5c" }, { "SJIS", "\x83\x5c" }, { "SHIFT_JIS_2004", "\x95\x5c" },
+	{ "BIG5", "\xa5\x5c" }, { "GBK", "\x95\x5c" },  { "GB18030", "\x95\x5c" },
 };
 
 static const struct scene wide_ways[] = {
@@ -170,7 +176,8 @@ static const struct scene wide_ways[] = {
 	                                  { 'a', EXTENDED, "@", NULL },
 	                                  SCENE_END } },
 	{ .name = "plain strings with escapes",
-	  .lines = (const struct line[]){ { 'a', HOLD, "SET standard_conforming_strings = off", "" },
+	  .lines = (const struct line[]){ { 'a', HOLD, "SET standard_conforming_strings = off",
+	                                    "" },
 	                                  { 'a', HOLD, "SET client_encoding = '#'", "" },
 	                                  { 'a', QUERY, "@", NULL },
 	                                  SCENE_END } },
@@ -182,10 +189,9 @@ static void play_wide(const char *database, const struct stage *stage)
 	for (size_t k = 0; k < sizeof(wide) / sizeof(wide[0]); k++)
 		for (size_t i = 0; i < sizeof(wide_ways) / sizeof(wide_ways[0]); i++) {
 			const char *prefix = i == 3 ? "" : "E";
-			struct rig_text text = rig_printf("SELECT length(%s'%s'), " LOCK
-			                                  ", length(%s'%s')", prefix,
-			                                  wide[k].character, prefix,
-			                                  wide[k].character);
+			struct rig_text text = rig_printf(
+				"SELECT length(%s'%s'), " LOCK ", length(%s'%s')", prefix,
+				wide[k].character, prefix, wide[k].character);
 			struct scene scene = wide_ways[i];
 
 			scene.hash = wide[k].encoding;
@@ -201,16 +207,20 @@ Test(border_readings, of_characters_that_end_with_a_backslash)
 	play_wide("br_wide", &scene_two_servers);
 }
 
-Test(border_readings, of_characters_that_end_with_a_backslash_behind_who_left)
+Test(border_readings, of_characters_that_end_with_a_backslash_after_who_left)
 {
 	play_wide("br_wideleft", &scene_leaves);
 }
 
 /* ---- names, and tables that do not look temporary ---- */
 
-#define NAMED(how, sql, then) \
-	{ .name = how, .at = sql, .more = then, \
-	  .lines = (const struct line[]){ { 'a', QUERY, "@", NULL }, SCENE_END } }
+#define NAMED(how, sql, then)                                                        \
+	{                                                                            \
+		.name = how, .at = sql, .more = then, .lines = (const struct line[]) \
+		{                                                                    \
+			{ 'a', QUERY, "@", NULL }, SCENE_END                         \
+		}                                                                    \
+	}
 
 static const struct scene named[] = {
 	NAMED("set_config with an escape in its name",
@@ -223,13 +233,16 @@ static const struct scene named[] = {
 	      "SELECT U&\"set_config\"('search_path', 'evil', false)", diverted),
 	NAMED("lock with an escape in its name",
 	      "SELECT U&\"pg_try_advisory_lock\\005fshared\"(77)", locked),
-	NAMED("parameter with an escape in its name", "SET U&\"search\\005fpath\" = evil", diverted),
-	NAMED("in a DO block", "DO $x$ BEGIN PERFORM set_config('search' || '_path', 'evil', false); "
-	      "END $x$", diverted),
-	NAMED("behind nested comments",
-	      "SELECT 1 /* /* ' */ ' */; SET search_path = evil -- '", diverted),
-	NAMED("behind a dollar quote", "SELECT $a$ $b$ ' $a$; SET search_path = evil", diverted),
-	NAMED("behind a parameter of a function",
+	NAMED("parameter with an escape in its name", "SET U&\"search\\005fpath\" = evil",
+	      diverted),
+	NAMED("in a DO block",
+	      "DO $x$ BEGIN PERFORM set_config('search' || '_path', 'evil', false); "
+	      "END $x$",
+	      diverted),
+	NAMED("after nested comments", "SELECT 1 /* /* ' */ ' */; SET search_path = evil -- '",
+	      diverted),
+	NAMED("after a dollar quote", "SELECT $a$ $b$ ' $a$; SET search_path = evil", diverted),
+	NAMED("after a parameter of a function",
 	      "SELECT 1 AS \"a'\"; SET search_path = evil; SELECT 1 AS \"a'\"", diverted),
 	NAMED("by a rule of quoting that has two lines",
 	      "SELECT E'\\'' \n '\\''; SET search_path = evil; SELECT 'x'", diverted),
@@ -242,12 +255,14 @@ static const struct scene named[] = {
 	      has_table),
 	NAMED("table by way of set_config",
 	      "SELECT set_config('search_path', 'pg_' || 'temp', false); CREATE TABLE t (i int); "
-	      "RESET search_path", has_table),
+	      "RESET search_path",
+	      has_table),
 	NAMED("table by way of the transaction's search_path",
 	      "BEGIN; SET LOCAL search_path = pg_temp; CREATE TABLE t (i int); COMMIT", has_table),
 	NAMED("table by its schema", "CREATE TABLE pg_temp.t (i int)", has_table),
 	NAMED("table by its schema in quotes", "CREATE TABLE \"pg_temp\".t (i int)", has_table),
-	NAMED("table by its schema in escapes", "CREATE TABLE U&\"pg\\005ftemp\".t (i int)", has_table),
+	NAMED("table by its schema in escapes", "CREATE TABLE U&\"pg\\005ftemp\".t (i int)",
+	      has_table),
 	NAMED("table by SELECT INTO",
 	      "SET search_path = pg_temp; SELECT 1 AS i INTO t WHERE false; RESET search_path",
 	      has_table),
@@ -256,15 +271,18 @@ static const struct scene named[] = {
 	      "CREATE TEMP TABLE u (i int); CREATE VIEW t AS SELECT * FROM u", has_table),
 	NAMED("table of a function's own search_path",
 	      "CREATE OR REPLACE FUNCTION make() RETURNS void LANGUAGE plpgsql SET search_path = pg_temp "
-	      "AS 'BEGIN CREATE TABLE t (i int); END'; SELECT make()", has_table),
+	      "AS 'BEGIN CREATE TABLE t (i int); END'; SELECT make()",
+	      has_table),
 	{ .name = "table by the search_path of the login",
 	  .lines = (const struct line[]){ { 'a', JOIN, "search_path=pg_temp", "" },
 	                                  { 'a', QUERY, "CREATE TABLE t (i int)", "" },
 	                                  SCENE_END },
 	  .more = has_table },
 	{ .name = "table by a parameter's value in a message",
-	  .lines = (const struct line[]){ { 'a', EXTENDED, "SELECT set_config('search_path', $1, false) "
-	                                                 "<< pg_temp", "pg_temp" },
+	  .lines = (const struct line[]){ { 'a', EXTENDED,
+	                                    "SELECT set_config('search_path', $1, false) "
+	                                    "<< pg_temp",
+	                                    "pg_temp" },
 	                                  { 'a', EXTENDED, "CREATE TABLE t (i int)", "" },
 	                                  { 'a', QUERY, "RESET search_path", "" },
 	                                  SCENE_END },
@@ -283,7 +301,7 @@ Test(border_readings, of_names)
 	play_named("br_names", &scene_two_servers);
 }
 
-Test(border_readings, of_names_behind_who_left)
+Test(border_readings, of_names_after_who_left)
 {
 	play_named("br_namesleft", &scene_leaves);
 }

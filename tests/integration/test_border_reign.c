@@ -143,10 +143,13 @@ static void nobody_is_ended(size_t r, bool leaves)
 	if (leaves)
 		actor_leave(&a);
 	/* gone, or idle for long enough to have been ended twice */
-	cr_expect(rig_admin_wait(rig_printf("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND "
-	                                    "state = 'idle' AND clock_timestamp() - state_change > "
-	                                    "interval '400 ms'", pid.s).s,
-	                         "1", RIG_PATIENCE_MS),
+	cr_expect(rig_admin_wait(
+			  rig_printf("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND "
+	                             "state = 'idle' AND clock_timestamp() - state_change > "
+	                             "interval '400 ms'",
+	                             pid.s)
+				  .s,
+			  "1", RIG_PATIENCE_MS),
 	          "the server connection ended");
 	answer = actor_do(&b, QUERY, "SELECT pg_backend_pid()");
 	cr_expect_str_eq(answer.s, pid.s, "%s instead of %s", answer.s, pid.s);
@@ -206,11 +209,13 @@ static void nobody_suffers(size_t r)
 		actor_do(&a, QUERY, tyrannies[i]); /* some are refused, which is fine as well */
 		actor_leave(&a);
 		join(&b, "TimeZone=Asia/Tokyo");
-		answer = actor_do(&b, QUERY, "SELECT current_setting('TimeZone') FROM pg_sleep(0.05)");
+		answer = actor_do(&b, QUERY,
+		                  "SELECT current_setting('TimeZone') FROM pg_sleep(0.05)");
 		cr_expect_str_eq(answer.s, "Asia/Tokyo", "after %s: %s", tyrannies[i], answer.s);
-		answer = actor_do(&b, QUERY, "SELECT string_agg(name, ' ') FROM pg_settings "
-		                             "WHERE source = 'session' AND name <> 'TimeZone' AND "
-		                             "setting IS DISTINCT FROM reset_val");
+		answer = actor_do(&b, QUERY,
+		                  "SELECT string_agg(name, ' ') FROM pg_settings "
+		                  "WHERE source = 'session' AND name <> 'TimeZone' AND "
+		                  "setting IS DISTINCT FROM reset_val");
 		cr_expect_str_eq(answer.s, "(null)", "after %s: %s", tyrannies[i], answer.s);
 		actor_leave(&b);
 	}
@@ -239,7 +244,8 @@ Test(border_reign, limits_of_one_do_not_end_the_queries_of_the_other)
 	for (int i = 0; i < 3; i++) {
 		actor_do(&a, QUERY, "SET statement_timeout = 1");
 		cr_assert_str_eq(actor_query(&b, "SELECT current_setting('TimeZone') FROM "
-		                                 "pg_sleep(0.05)").s,
+		                                 "pg_sleep(0.05)")
+		                         .s,
 		                 "Asia/Tokyo");
 		cr_assert_str_eq(actor_query(&b, "SHOW statement_timeout").s, "0");
 	}

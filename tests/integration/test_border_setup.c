@@ -70,7 +70,7 @@ static const struct {
 } insertions[] = {
 	{ "simple query", DEED_NONE, QUERY, NULL, "INSERT INTO t VALUES (1)" },
 	{ "extended query", DEED_NONE, EXTENDED, NULL, "INSERT INTO t VALUES ($1) << 1" },
-	{ "query behind another one", HOLD, QUERY, "SELECT 1", "INSERT INTO t VALUES (1)" },
+	{ "query after another one", HOLD, QUERY, "SELECT 1", "INSERT INTO t VALUES (1)" },
 	{ "several of one Sync", OPEN, EXTENDED, "INSERT INTO t VALUES (1)",
 	  "INSERT INTO t VALUES ($1) << 1" },
 	{ "transaction in one piece", HOLD, QUERY, "BEGIN; INSERT INTO t VALUES (1)", "COMMIT" },
@@ -103,7 +103,7 @@ Test(border_setup, revoked_role_and_an_extended_query)
 	revoked("su_extended", 1);
 }
 
-Test(border_setup, revoked_role_and_a_query_behind_another)
+Test(border_setup, revoked_role_and_a_query_after_another)
 {
 	revoked("su_second", 2);
 }
@@ -150,7 +150,8 @@ struct trouble {
 
 static const struct trouble by_client = { NULL, "57014", true };
 static const struct trouble by_superuser = { NULL, "57014", false };
-static const struct trouble by_statement_timeout = { "statement_timeout = '300ms'", "57014", false };
+static const struct trouble by_statement_timeout = { "statement_timeout = '300ms'", "57014",
+	                                             false };
 static const struct trouble by_lock_timeout = { "lock_timeout = '300ms'", "55P03", false };
 
 /* What servers remember of the value is out of date, and nobody can look it up. */

@@ -56,18 +56,18 @@ static const struct scene scenes[] = {
 	                                  { 'a', ASK, "SHOW datestyle", "German, MDY" },
 	                                  SCENE_END } },
 	{ .name = "style, then order, in one transaction",
-	  .lines = (const struct line[]){
-		  { 'a', QUERY, "SET datestyle = German; SET datestyle = MDY", "" },
-		  { 'b', ASK, "SHOW datestyle", "ISO, MDY" },
-		  { 'a', ASK, "SHOW datestyle", "German, MDY" },
-		  SCENE_END } },
+	  .lines = (const struct line[]){ { 'a', QUERY,
+	                                    "SET datestyle = German; SET datestyle = MDY", "" },
+	                                  { 'b', ASK, "SHOW datestyle", "ISO, MDY" },
+	                                  { 'a', ASK, "SHOW datestyle", "German, MDY" },
+	                                  SCENE_END } },
 	{ .name = "style, then order, each half in a transaction that rolls back",
-	  .lines = (const struct line[]){
-		  { 'a', QUERY, "SET datestyle = German", "" },
-		  { 'a', QUERY, "BEGIN; SET datestyle = MDY; ROLLBACK", "" },
-		  { 'b', ASK, "SHOW datestyle", "ISO, MDY" },
-		  { 'a', ASK, "SHOW datestyle", "German, DMY" },
-		  SCENE_END } },
+	  .lines = (const struct line[]){ { 'a', QUERY, "SET datestyle = German", "" },
+	                                  { 'a', QUERY, "BEGIN; SET datestyle = MDY; ROLLBACK",
+	                                    "" },
+	                                  { 'b', ASK, "SHOW datestyle", "ISO, MDY" },
+	                                  { 'a', ASK, "SHOW datestyle", "German, DMY" },
+	                                  SCENE_END } },
 	{ .name = "DateStyle's default",
 	  .lines = (const struct line[]){ { 'a', JOIN, "DateStyle=German", "" },
 	                                  { 'a', QUERY, "SET datestyle = 'SQL, YMD'", "" },
@@ -77,21 +77,22 @@ static const struct scene scenes[] = {
 	                                  { 'a', ASK, "SHOW datestyle", "German, DMY" },
 	                                  SCENE_END } },
 	{ .name = "spellings that cannot be said again as they are shown",
-	  .lines = (const struct line[]){
-		  { 'a', QUERY, "SET TIME ZONE INTERVAL '-08:30' HOUR TO MINUTE", "" },
-		  { 'a', QUERY, "SET temp_tablespaces = ''", "" },
-		  { 'a', QUERY, "SET work_mem = '1536kB'", "" },
-		  { 'a', QUERY, "SET statement_timeout = '90s'", "" },
-		  { 'a', QUERY, "SET search_path = ''", "" },
-		  { 'b', ASK, "SHOW TimeZone", NULL },
-		  { 'b', ASK, "SHOW search_path", "\"$user\", public" },
-		  { 'a', ASK, "SELECT timestamptz '2020-01-01 00:00Z'", "2019-12-31 15:30:00-08:30" },
-		  { 'a', ASK, "SHOW TimeZone", "<-08:30>+08:30" },
-		  { 'a', ASK, "SHOW work_mem", "1536kB" },
-		  { 'a', ASK, "SHOW statement_timeout", "90s" },
-		  { 'a', ASK, "SHOW search_path", "\"\"" },
-		  { 'a', ASK, "SHOW temp_tablespaces", "\"\"" },
-		  SCENE_END } },
+	  .lines = (const struct line[]){ { 'a', QUERY,
+	                                    "SET TIME ZONE INTERVAL '-08:30' HOUR TO MINUTE", "" },
+	                                  { 'a', QUERY, "SET temp_tablespaces = ''", "" },
+	                                  { 'a', QUERY, "SET work_mem = '1536kB'", "" },
+	                                  { 'a', QUERY, "SET statement_timeout = '90s'", "" },
+	                                  { 'a', QUERY, "SET search_path = ''", "" },
+	                                  { 'b', ASK, "SHOW TimeZone", NULL },
+	                                  { 'b', ASK, "SHOW search_path", "\"$user\", public" },
+	                                  { 'a', ASK, "SELECT timestamptz '2020-01-01 00:00Z'",
+	                                    "2019-12-31 15:30:00-08:30" },
+	                                  { 'a', ASK, "SHOW TimeZone", "<-08:30>+08:30" },
+	                                  { 'a', ASK, "SHOW work_mem", "1536kB" },
+	                                  { 'a', ASK, "SHOW statement_timeout", "90s" },
+	                                  { 'a', ASK, "SHOW search_path", "\"\"" },
+	                                  { 'a', ASK, "SHOW temp_tablespaces", "\"\"" },
+	                                  SCENE_END } },
 	{ .name = "numbers and zones",
 	  .lines = (const struct line[]){ { 'a', QUERY, "SET TIME ZONE -3.5", "" },
 	                                  { 'b', QUERY, "SET TIME ZONE 'Asia/Tokyo'", "" },
@@ -99,30 +100,34 @@ static const struct scene scenes[] = {
 	                                  { 'b', ASK, "SHOW TimeZone", "Asia/Tokyo" },
 	                                  SCENE_END } },
 	{ .name = "parameter of an application that is empty",
-	  .lines = (const struct line[]){
-		  { 'a', QUERY, "SET app.x = ''", "" },
-		  { 'b', QUERY, "SELECT 1", "1" },
-		  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
-		  { 'b', QUERY, "SELECT 1", "1" },
-		  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
-		  { 'a', QUERY, "SELECT set_config('app.x', NULL, false)", NULL },
-		  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
-		  SCENE_END } },
+	  .lines =
+	          (const struct line[]){
+			  { 'a', QUERY, "SET app.x = ''", "" },
+			  { 'b', QUERY, "SELECT 1", "1" },
+			  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
+			  { 'b', QUERY, "SELECT 1", "1" },
+			  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
+			  { 'a', QUERY, "SELECT set_config('app.x', NULL, false)", NULL },
+			  { 'a', ASK, "SELECT current_setting('app.x', true) = ''", "t" },
+			  SCENE_END } },
 	{ .name = "isolation of transactions",
-	  .lines = (const struct line[]){
-		  { 'a', QUERY, "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, "
-	                        "READ ONLY, DEFERRABLE", "" },
-		  { 'b', ASK, "SHOW transaction_isolation", "read committed" },
-		  { 'b', ASK, "SHOW transaction_read_only", "off" },
-		  { 'b', ASK, "SHOW transaction_deferrable", "off" },
-		  { 'a', ASK, "SHOW transaction_isolation", "serializable" },
-		  { 'a', ASK, "SHOW transaction_read_only", "on" },
-		  SCENE_END } },
+	  .lines =
+	          (const struct line[]){
+			  { 'a', QUERY,
+	                    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, "
+	                    "READ ONLY, DEFERRABLE",
+	                    "" },
+			  { 'b', ASK, "SHOW transaction_isolation", "read committed" },
+			  { 'b', ASK, "SHOW transaction_read_only", "off" },
+			  { 'b', ASK, "SHOW transaction_deferrable", "off" },
+			  { 'a', ASK, "SHOW transaction_isolation", "serializable" },
+			  { 'a', ASK, "SHOW transaction_read_only", "on" },
+			  SCENE_END } },
 };
 
 /* ---- RESET and its sisters ---- */
 
-/* From whatever was set behind the login (#) to what the login said. */
+/* From whatever was set after the login to what the login said. */
 static const struct line back_with_others[] = { { 'a', ASK, "SHOW statement_timeout", "4321ms" },
 	                                        { 'b', ASK, "SHOW statement_timeout", "0" },
 	                                        { 'a', ASK, "SHOW statement_timeout", "4321ms" },
@@ -136,14 +141,12 @@ static const struct line back_in_zone[] = { { 'a', ASK, "SHOW TimeZone", "Asia/T
 	                                    { 'b', ASK, "SHOW TimeZone", "Europe/Oslo" },
 	                                    SCENE_END };
 
-static const struct line timeout_ways[] = {
-	{ 'a', JOIN, "statement_timeout=4321", "" },
-	{ 'a', ASK, "SHOW statement_timeout", "4321ms" },
-	{ 'a', QUERY, "SET statement_timeout = 1000", "" },
-	{ 'a', ASK, "SHOW statement_timeout", "1s" },
-	{ 'a', QUERY, "@", ANYTHING },
-	SCENE_END
-};
+static const struct line timeout_ways[] = { { 'a', JOIN, "statement_timeout=4321", "" },
+	                                    { 'a', ASK, "SHOW statement_timeout", "4321ms" },
+	                                    { 'a', QUERY, "SET statement_timeout = 1000", "" },
+	                                    { 'a', ASK, "SHOW statement_timeout", "1s" },
+	                                    { 'a', QUERY, "@", ANYTHING },
+	                                    SCENE_END };
 static const struct line timeout_extended[] = { { 'a', JOIN, "statement_timeout=4321", "" },
 	                                        { 'a', QUERY, "SET statement_timeout = 1000", "" },
 	                                        { 'b', QUERY, "SELECT 1", "1" },
@@ -180,9 +183,14 @@ static const char *const timeout_texts[] = {
 };
 
 static const char *const zone_texts[] = {
-	"SET TIME ZONE DEFAULT", "SET TIME ZONE LOCAL", "set session time zone local",
-	"RESET TIME ZONE",       "RESET TimeZone",      "SET timezone = DEFAULT",
-	"RESET ALL",             "DISCARD ALL",
+	"SET TIME ZONE DEFAULT",
+	"SET TIME ZONE LOCAL",
+	"set session time zone local",
+	"RESET TIME ZONE",
+	"RESET TimeZone",
+	"SET timezone = DEFAULT",
+	"RESET ALL",
+	"DISCARD ALL",
 };
 
 static void play_timeouts(const struct line *way)
@@ -223,7 +231,8 @@ static const struct scene undone[] = {
 	  .lines = (const struct line[]){ { 'a', JOIN, "statement_timeout=4321", "" },
 	                                  { 'a', QUERY, "SET statement_timeout = 1000", "" },
 	                                  { 'a', QUERY, "BEGIN", "" },
-	                                  { 'a', QUERY, "SET LOCAL statement_timeout = DEFAULT", "" },
+	                                  { 'a', QUERY, "SET LOCAL statement_timeout = DEFAULT",
+	                                    "" },
 	                                  { 'a', QUERY, "SHOW statement_timeout", "4321ms" },
 	                                  { 'a', QUERY, "COMMIT", "" },
 	                                  { 'b', ASK, "SHOW statement_timeout", "0" },
@@ -249,7 +258,7 @@ Test(border_values, on_servers_in_turns)
 	play_values("bv_turns", &scene_turns);
 }
 
-Test(border_values, behind_who_left)
+Test(border_values, after_who_left)
 {
 	play_values("bv_left", &scene_leaves);
 }
@@ -264,7 +273,7 @@ Test(border_values, in_session_mode_as_texts_say)
 	play_values("bv_suspected", &scene_session_suspected);
 }
 
-/* ---- what comes right behind a RESET sees the first value already ---- */
+/* ---- what comes right after a RESET sees the first value already ---- */
 
 static void play_at_once(const char *database, const struct stage *stage)
 {

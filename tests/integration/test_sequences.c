@@ -13,8 +13,8 @@ TestSuite(sequences, .timeout = 120);
 
 #define CLIENTS 6
 #define ROUNDS 40
-#define DDL                                                                                \
-	"CREATE TABLE orders (id serial, who int); CREATE SEQUENCE tickets;"                \
+#define DDL                                                                  \
+	"CREATE TABLE orders (id serial, who int); CREATE SEQUENCE tickets;" \
 	"GRANT ALL ON orders, orders_id_seq, tickets TO PUBLIC"
 
 /* How a client draws and asks. Each of its own values is larger than the one before. */
@@ -147,7 +147,8 @@ Test(sequences, without_hold_there_is_no_answer_rather_than_anothers)
 	crowd_database("sq_never");
 	admin = rig_admin_connect("sq_never");
 	rig_exec(admin, DDL);
-	rig = rig_start("workers=2\nlastval_hold=0\n", crowd_entry("sq_never", "pool_size=1").s, NULL);
+	rig = rig_start("workers=2\nlastval_hold=0\n", crowd_entry("sq_never", "pool_size=1").s,
+	                NULL);
 	crowd_start(&crowd, rig, CLIENTS, "dbname=sq_never", RIG_PATIENCE_MS,
 	            draw_and_hear_no_other, NULL);
 	crowd_join(&crowd);
@@ -162,7 +163,10 @@ static const struct line never_drew[] = { { 'b', QUERY, "SELECT lastval()", "!55
 	                                  SCENE_END };
 
 /* b has asked before: its pool knows that somebody does. */
-#define FIRST { 'b', QUERY, "SELECT lastval()", "!55000" }
+#define FIRST                                            \
+	{                                                \
+		'b', QUERY, "SELECT lastval()", "!55000" \
+	}
 
 static const struct scene scenes[] = {
 	{ .name = "nextval",
@@ -175,13 +179,16 @@ static const struct scene scenes[] = {
 	                                  SCENE_END } },
 	{ .name = "INSERT by a prepared statement",
 	  .lines = (const struct line[]){ FIRST,
-	                                  { 'a', PARSE, "s: INSERT INTO orders (who) VALUES ($1)", "" },
+	                                  { 'a', PARSE, "s: INSERT INTO orders (who) VALUES ($1)",
+	                                    "" },
 	                                  { 'a', BIND, "s << 1", "" },
 	                                  SCENE_END } },
 	{ .name = "INSERT in a WITH",
 	  .lines = (const struct line[]){ FIRST,
-	                                  { 'a', EXTENDED, "WITH x AS (INSERT INTO orders (who) VALUES "
-	                                                 "(1) RETURNING who) SELECT who FROM x", "1" },
+	                                  { 'a', EXTENDED,
+	                                    "WITH x AS (INSERT INTO orders (who) VALUES "
+	                                    "(1) RETURNING who) SELECT who FROM x",
+	                                    "1" },
 	                                  SCENE_END } },
 	{ .name = "setval",
 	  .lines = (const struct line[]){ FIRST,
@@ -189,7 +196,8 @@ static const struct scene scenes[] = {
 	                                  SCENE_END } },
 	{ .name = "EXECUTE of an INSERT",
 	  .lines = (const struct line[]){ FIRST,
-	                                  { 'a', QUERY, "PREPARE s AS INSERT INTO orders (who) VALUES (1)",
+	                                  { 'a', QUERY,
+	                                    "PREPARE s AS INSERT INTO orders (who) VALUES (1)",
 	                                    "" },
 	                                  { 'a', QUERY, "EXECUTE s", "" },
 	                                  { 'a', QUERY, "DEALLOCATE s", "" },
