@@ -59,6 +59,11 @@ static const struct effect effects[] = {
 	                         { 'b', ASK, OWN_CHANNELS, "0" },
 	                         { 'a', ASK, OWN_CHANNELS, "1" },
 	                         SCENE_END } },
+	{ "notification", "LISTEN news", false,
+	  (const struct line[]){ { 'c', QUERY, "NOTIFY news", "" },
+	                         { 'b', ASK, "SELECT 1", "1" },
+	                         { 'c', ASK, "SELECT 1", "1" },
+	                         SCENE_END } },
 };
 
 /* How it is brought about. */
@@ -177,17 +182,17 @@ Test(border_later, one_after_the_other_on_two_servers)
 
 Test(border_later, on_servers_in_turns)
 {
-	play_ways("bl_turns", &scene_turns, 3);
+	play_ways("bl_turns", &scene_turns, 5);
 }
 
 Test(border_later, without_statements_of_the_pooler)
 {
-	play_ways("bl_none", &scene_no_statements, 2);
+	play_ways("bl_none", &scene_no_statements, 3);
 }
 
 Test(border_later, after_who_left)
 {
-	play_ways("bl_left", &scene_leaves, 3);
+	play_ways("bl_left", &scene_leaves, 5);
 }
 
 Test(border_later, after_who_left_in_session_mode)
@@ -202,5 +207,5 @@ Test(border_later, after_who_left_in_session_mode_without_reset_query)
 
 Test(border_later, after_who_left_in_session_mode_as_texts_say)
 {
-	play_ways("bl_suspected", &scene_session_suspected, 3);
+	play_ways("bl_suspected", &scene_session_suspected, 5);
 }
