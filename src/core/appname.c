@@ -1,6 +1,7 @@
 #include "pgseal/core/appname.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Does a character of UTF-8 go on with this byte? */
@@ -26,4 +27,23 @@ struct appname appname_with_host(const char *name, const char *host, int port)
 			;
 	snprintf(out.s, sizeof(out.s), "%.*s%s", (int)n, name, where);
 	return out;
+}
+
+enum err appname_put_clean(const char *name, const char *version, struct buf *out)
+{
+	bool hex = version != NULL && atoi(version) >= 16; /* before, a question mark */
+	enum err rc = ERR_OK;
+	char text[8];
+
+	for (; rc == ERR_OK && *name != '\0'; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (c >= 32 && c <= 126)
+			rc = buf_append(out, name, 1);
+		else if (hex)
+			rc = buf_append(out, text, (size_t)snprintf(text, sizeof(text), "\\x%02x", c));
+		else
+			rc = buf_append(out, "?", 1);
+	}
+	return rc == ERR_OK ? buf_append(out, "", 1) : rc;
 }

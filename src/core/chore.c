@@ -52,7 +52,7 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	srv->chore = CHORE_NONE;
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);
-	srv->setting = false;
+	server_settle_reading(srv);
 	chore_release_ready(srv);
 	return CHORE_DONE;
 }
@@ -281,10 +281,12 @@ static bool needs_rollback(const struct server *srv)
 	return srv->tracker.status != 'I';
 }
 
-/* What a pinned server holds must go, and whatever another may have left. */
+/* What a pinned server holds must go, and whatever another may have left. In session mode nobody looks at what is
+ * executed. */
 static bool needs_discard(const struct server *srv)
 {
-	return pins_hold(srv) || setup_is_orphan(srv) || (resets(srv) && discards(srv));
+	return srv->session_bound || pins_hold(srv) || setup_is_orphan(srv) ||
+	       (resets(srv) && discards(srv));
 }
 
 /* In addition to that. */
@@ -360,6 +362,12 @@ static void is_clean(struct server *srv)
 	pool_release(srv->pool, srv);
 }
 
+static void is_discarded(struct server *srv)
+{
+	pins_clear(srv);
+	srv->session_bound = srv->session_bound && needs_query(srv);
+}
+
 void chore_clean_on(struct server *srv)
 {
 	enum err rc;
@@ -369,7 +377,7 @@ void chore_clean_on(struct server *srv)
 	if (srv->cancel != NULL)
 		return;
 	if (srv->chore == CHORE_DISCARD)
-		pins_clear(srv);
+		is_discarded(srv);
 	for (i = 0; i < sizeof(cleanings) / sizeof(cleanings[0]); i++)
 		if (cleanings[i].chore > srv->chore && cleanings[i].needed(srv))
 			break;

@@ -147,6 +147,12 @@ static bool is_harmless(const char *name)
 	               by_word) != NULL;
 }
 
+bool params_changes_reading(const char *name)
+{
+	return strchr(name, '.') == NULL && strcasecmp(name, "role") != 0 &&
+	       strcasecmp(name, "search_path") != 0 && !is_harmless(name);
+}
+
 static bool digest_row(EVP_MD_CTX *ctx, const struct param *p)
 {
 	char folded[64];

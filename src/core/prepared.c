@@ -74,6 +74,8 @@ struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes bo
 		return pstatement_hold(found);
 	}
 	st->traits = sql_traits(pstatement_text(st), any_reading);
+	if (st->traits != 0 && !sql_certain(pstatement_text(st), any_reading))
+		st->traits |= SQL_UNKNOWN;
 	st->under = NULL;
 	HASH_ADD_KEYPTR(hh, t->all, key.at, key.len, st);
 	if (HASH_HAS(st)) {
@@ -168,6 +170,7 @@ void alias_free(struct pstatement_table *t, struct alias *a)
 		return;
 	pstatement_release(t, a->st);
 	pstatement_release(t, a->run);
+	pstatement_release(t, a->now);
 	free(a);
 }
 

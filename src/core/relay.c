@@ -27,6 +27,9 @@ static bool server_blocks(const struct session *s)
 	/* A cancel on its way was meant for what has ended: it must not meet what comes next. */
 	if (srv->cancel != NULL && tracker_quiet(t))
 		return true;
+	/* What it has reset is set right before it goes on. */
+	if (srv->pins.resetting && !tracker_in_batch(t))
+		return true;
 	if (s->held && t->doubtful)
 		return tracker_settles(t);
 	return s->held && !tracker_in_batch(t) && !t->copy_in && !t->lost;
@@ -151,7 +154,8 @@ static struct server *separate(struct session *s)
 		forget_in_force(srv);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
-	srv->forgetting = srv->setting = srv->doubted = srv->drew = srv->ready_owed = false;
+	srv->forgetting = srv->doubted = srv->drew = srv->ready_owed = false;
+	server_settle_reading(srv);
 	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;
@@ -273,7 +277,7 @@ static void settle_session(struct session *s)
 	if (ask(s))
 		return;
 	if (relay_between(s) && !pins_ask_due(srv))
-		srv->setting = false; /* what it set has ended with the transaction, or was told */
+		server_settle_reading(srv); /* what it set has ended with the transaction, or was told */
 	if (relay_between(s) && may_part(s) && may_hold(s)) {
 		hold(s);
 		relay_flow(s);

@@ -66,13 +66,51 @@ static bool in_flux(const struct server *srv)
 	return srv->setting || pins_ask_due(srv);
 }
 
+/* What is set in a transaction is nobody else's. */
+static uint64_t dialect_now(const struct about *a)
+{
+	if (!in_flux(a->srv))
+		return params_dialect(a->s->asked);
+	if (a->srv->flux == 0)
+		a->srv->flux = statements_ticket(a->s->worker);
+	return a->srv->flux;
+}
+
 uint64_t statements_dialect(const struct about *a, struct params **under)
 {
-	*under = NULL;
-	if (in_flux(a->srv)) /* it is nobody else's */
-		return statements_ticket(a->s->worker);
-	*under = a->s->asked;
-	return params_dialect(a->s->asked);
+	*under = in_flux(a->srv) ? NULL : a->s->asked;
+	return dialect_now(a);
+}
+
+/* Plans of a statement depend on the parameters of when they are made, too: used under others than it was parsed
+ * it is one of its own. */
+uint64_t statements_used_dialect(const struct about *a, const struct pstatement *st)
+{
+	uint64_t now = dialect_now(a);
+
+	if (now == st->dialect)
+		return now;
+	return (st->dialect * 0x9e3779b97f4a7c15u ^ (now << 31 | now >> 33)) | 1;
+}
+
+/* As it is used now. NULL: out of memory. */
+static struct pstatement *used(const struct about *a, struct alias *alias)
+{
+	struct pstatement_table *t = table_of(a->s);
+	uint64_t dialect = statements_used_dialect(a, alias->st);
+
+	if (dialect == alias->st->dialect)
+		return alias->st;
+	if (alias->now != NULL && alias->now->dialect == dialect)
+		return alias->now;
+	pstatement_release(t, alias->now);
+	alias->now = pstatement_intern(t, (struct bytes){ alias->st->body, alias->st->len }, dialect,
+	                               alias->st->under);
+	if (alias->now != NULL && pstatement_name(t, alias->now).len == 0) {
+		pstatement_release(t, alias->now);
+		alias->now = NULL;
+	}
+	return alias->now;
 }
 
 bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st)
@@ -116,6 +154,7 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 	struct server *srv = a->srv;
 	const struct prepared *n = a->s->prepared;
 	const struct step *step = steps_of_alias(&srv->steps, name);
+	struct pstatement *st;
 	struct alias *alias;
 
 	/* A query may be on its way that drops it. */
@@ -133,7 +172,11 @@ enum found statements_find_named(const struct about *a, struct bytes name, struc
 	alias = n != NULL ? prepared_find(n, name) : NULL;
 	if (alias == NULL || alias->st == NULL || statements_deallocates(srv, name, NULL))
 		return statements_as_is(to, name);
-	return statements_find_copy(a, alias->st, alias->shape, to);
+	if ((st = used(a, alias)) == NULL) {
+		statements_no_memory(a);
+		return FOUND_LATER;
+	}
+	return statements_find_copy(a, st, alias->shape, to);
 }
 
 const struct pstatement *statements_behind(const struct about *a, struct bytes name)

@@ -182,8 +182,11 @@ static enum feed_next pass_use(struct about *a)
 		return FEED_STOP;
 	if (a->type == 'B' && !refused && run(a, &to) == FEED_STOP)
 		return FEED_STOP;
+	/* An error could not tell what it is called. */
 	return pass_found(a, &to, found,
-	                  found == FOUND_RENAMED && to.st != NULL && a->s->prepared->twins);
+	                  found == FOUND_RENAMED && to.st != NULL &&
+	                          (a->s->prepared->twins ||
+	                           prepared_behind(a->s->prepared, to.name) == NULL));
 }
 
 static enum feed_next pass_close(const struct about *a)
@@ -466,8 +469,17 @@ static bool is_large_object_function(uint32_t oid)
 	return false;
 }
 
-/* Any function at all, which may do whatever a session can: of parameters that nobody lists the server cannot be
- * asked. */
+/* Can it set a parameter that PostgreSQL does not list? set_config(), functions that execute a text (query_to_xml and
+ * its like, ts_stat, ts_rewrite), and any that is not PostgreSQL's own. */
+static bool may_set_unlisted(uint32_t oid)
+{
+	const uint32_t first_own = 16384; /* FirstNormalObjectId */
+
+	return oid >= first_own || oid == 2078 || (oid >= 2922 && oid <= 2940) || oid == 3685 ||
+	       oid == 3689 || oid == 3690;
+}
+
+/* Any function at all, which may do whatever a session can. */
 static enum feed_next pass_call(const struct about *a)
 {
 	struct reader r = reader_of((struct bytes){ a->f->at + a->f->pos + FRAME_HEADER,
@@ -479,7 +491,8 @@ static enum feed_next pass_call(const struct about *a)
 		return statements_account(a, NULL);
 	if (text_run_unknown(a) == FEED_STOP)
 		return FEED_STOP;
-	pins_add(a->srv, PIN_CALL);
+	if (may_set_unlisted(oid))
+		pins_add(a->srv, PIN_CALL);
 	return statements_account(a, NULL);
 }
 

@@ -56,7 +56,8 @@ bool text_look(struct about *a)
 	a->body = (struct bytes){ a->f->at + a->f->pos + head, have - head };
 	a->how = reading_of(a);
 	a->traits = sql_traits(text_of(a->body), a->how);
-	if (have < a->size)
+	/* Mentions are those of one reading. */
+	if (have < a->size || (a->traits != 0 && !sql_certain(text_of(a->body), a->how)))
 		a->traits |= SQL_UNKNOWN;
 	return have == a->size;
 }
@@ -97,6 +98,23 @@ static void notice_sequences(struct server *srv, unsigned traits)
 		srv->drew = true;
 }
 
+/* May texts after it be read otherwise, up to the end of the transaction? */
+static bool changes_reading(const struct about *a, struct bytes text, unsigned traits)
+{
+	struct sql_mention m;
+	struct sql_cursor c;
+	bool found = (traits & SQL_UNKNOWN) != 0;
+
+	if (found || (traits & (SQL_SETS | SQL_SETS_LOCAL)) == 0)
+		return found;
+	sql_begin(&c, text, a->how);
+	while (!found && sql_next(&c, &m))
+		found = m.kind == SQL_RESET_ALL || m.kind == SQL_SET_UNKNOWN ||
+		        ((m.kind == SQL_SET || m.kind == SQL_RESET || m.kind == SQL_SET_LOCAL) &&
+		         (m.name[0] == '\0' || params_changes_reading(m.name)));
+	return found;
+}
+
 static void notice(const struct about *a, struct bytes text, unsigned traits, int depth)
 {
 	struct server *srv = a->srv;
@@ -105,8 +123,7 @@ static void notice(const struct about *a, struct bytes text, unsigned traits, in
 		srv->forgetting = true;
 		srv->forgetting_place = srv->tracker.sent;
 	}
-	if ((traits & (SQL_SETS | SQL_SETS_LOCAL | SQL_UNKNOWN)) != 0)
-		srv->setting = true;
+	srv->setting = srv->setting || changes_reading(a, text, traits);
 	notice_sequences(srv, traits);
 	pins_notice(srv, text, a->how, traits);
 	if ((traits & SQL_NAMES) != 0)
@@ -290,8 +307,6 @@ enum feed_next text_resolve(struct about *a)
 	/* What fails before it must not be taken for this one. */
 	if (!tracker_in_batch(&a->srv->tracker))
 		return statements_hold(a);
-	if (!sql_certain(text_of(a->body), a->how))
-		a->traits |= SQL_UNKNOWN;
 	if ((next = each_name(a, &r)) == FEED_ON && a->text.len > 0)
 		next = put(&r, (struct bytes){ r.from.at + r.done, r.from.len - r.done });
 	if (next == FEED_ON && a->text.len > 0) {
@@ -309,7 +324,8 @@ struct pstatement *text_resolve_statement(struct about *a, struct pstatement *st
 	a->how = reading_of(a);
 	a->traits = st->traits;
 	if (text_resolve(a) == FEED_ON) {
-		now = pstatement_intern(a->s->worker->statements, a->body, st->dialect, st->under);
+		now = pstatement_intern(a->s->worker->statements, a->body,
+		                        statements_used_dialect(a, st), st->under);
 		if (now == NULL)
 			statements_no_memory(a);
 	}

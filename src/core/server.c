@@ -148,6 +148,12 @@ struct server *server_create(struct pool *pool, struct dial *d)
 
 /* ---- end ---- */
 
+void server_settle_reading(struct server *srv)
+{
+	srv->setting = false;
+	srv->flux = 0;
+}
+
 void server_wear_out(struct server *srv, const char *why)
 {
 	/* One that replicates is never free: it goes with its client, and nobody waits for that. */

@@ -193,6 +193,17 @@ static enum err ask(struct session *s, const char *name, const char *value)
 	               : rc;
 }
 
+static enum err ask_name(struct session *s, const char *name)
+{
+	struct buf clean = { 0 };
+	enum err rc = appname_put_clean(name, params_get(s->told, "server_version"), &clean);
+
+	if (rc == ERR_OK)
+		rc = ask(s, "application_name", (const char *)clean.at);
+	buf_free(&clean);
+	return rc;
+}
+
 /* What the client asked for in its StartupMessage, over what servers of the route report. */
 static enum err overlay_startup(struct session *s)
 {
@@ -207,12 +218,13 @@ static enum err overlay_startup(struct session *s)
 		if (site_list_has(settings->ignore_startup_parameters, p->name) ||
 		    params_read_only(p->name))
 			continue;
-		rc = ask(s, p->name, p->value);
 		if (strcasecmp(p->name, "application_name") == 0)
-			name = p->value;
+			rc = ask_name(s, name = p->value);
+		else
+			rc = ask(s, p->name, p->value);
 	}
 	if (rc == ERR_OK && settings->application_name_add_host)
-		rc = ask(s, "application_name", named(s, name).s);
+		rc = ask_name(s, named(s, name).s);
 	return rc;
 }
 

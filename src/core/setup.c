@@ -158,7 +158,7 @@ bool setup_send(struct session *s, struct feed *f)
 	params_release(srv->pool->worker->params, srv->in_force);
 	srv->in_force = s->asked;
 	srv->unnamed_ticket = 0;
-	srv->setting = false;
+	server_settle_reading(srv);
 	return insertion_send(&in, &a) == FEED_ON;
 }
 

@@ -60,6 +60,8 @@ enum feed_next statements_hold(const struct about *a);
 /* Messages that come now are read under parameters that this stands for; *under is borrowed, NULL: which cannot be
  * told. */
 uint64_t statements_dialect(const struct about *a, struct params **under);
+/* And the same for a statement that was parsed before, and is used now. */
+uint64_t statements_used_dialect(const struct about *a, const struct pstatement *st);
 /* Parsed now it could be another statement than when its client prepared it. */
 bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st);
 

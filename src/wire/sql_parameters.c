@@ -185,9 +185,11 @@ bool sql_tell_parameter(struct sql_cursor *c, struct sql_mention *out, enum sql_
 	static const char *const role[] = { "role", NULL };
 
 	raise_traits(c, p, v);
-	if (v->local || p->special == SQL_SEED)
+	if (p->special == SQL_SEED)
 		return false;
-	sql_tell(c, out, p->told ? kind : SQL_SET_UNKNOWN, p->at, p->told ? p->len : 0);
+	if (v->local)
+		kind = SQL_SET_LOCAL;
+	sql_tell(c, out, p->told || v->local ? kind : SQL_SET_UNKNOWN, p->at, p->told ? p->len : 0);
 	out->resets = v->resets;
 	if (!p->told)
 		return true;
@@ -289,6 +291,8 @@ static bool tell_phrase(struct sql_cursor *c, const struct phrase *p, bool local
 		c->traits |= SQL_RESETS;
 	if (!local)
 		sql_tell_later(c, v.resets ? SQL_RESET : SQL_SET, p->names, at, v.exact);
+	else if (p->names != NULL)
+		sql_tell_later(c, SQL_SET_LOCAL, p->names, at, v.exact);
 	return false;
 }
 

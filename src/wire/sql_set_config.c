@@ -128,7 +128,7 @@ bool sql_read_set_config(struct sql_cursor *c, struct sql_mention *out)
 	v.temp = p.special == SQL_PATH;
 	v.local = named && skip_value(x, v.temp, &v) && is_true(x);
 	sql_back(x, before);
-	if (!v.local && p.told)
+	if (p.told)
 		sql_name_add(&name, x, &t, true);
 	return sql_tell_parameter(c, out, SQL_SET, &p, &v);
 }

@@ -30,6 +30,10 @@ void params_release(struct params_table *t, struct params *p); /* NULL is fine *
  * Never 0, the same in all workers. */
 uint64_t params_dialect(const struct params *p);
 
+/* Set in a transaction, may it change what a text or a plan of it means to others? PostgreSQL itself minds the role and
+ * the search_path when it uses a plan; what has a dot in its name is no parameter of its own. */
+bool params_changes_reading(const char *name);
+
 size_t params_count(const struct params *p);
 const struct param *params_at(const struct params *p, size_t i);
 const struct param *params_find(const struct params *p, const char *name); /* NULL: not in it */

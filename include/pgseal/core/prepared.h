@@ -53,6 +53,7 @@ struct alias {
 	/* A reference; NULL: it lives in the server under this name, made by PREPARE, or by Parse with
 	 * max_prepared_statements=0. */
 	struct pstatement *st;
+	struct pstatement *now; /* a reference; the same as it is used under other parameters than it was parsed; NULL */
 	struct pstatement *run; /* a reference; of such a one the text that made it; NULL: not known */
 	uint64_t shape; /* when it was parsed: see wire/pstatement.h; 0: not known */
 	bool fresh; /* of one that lives in the server: whether it does shows with the next answers */

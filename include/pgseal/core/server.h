@@ -88,7 +88,8 @@ struct server {
 	bool portal_others;          /* and one of a named portal */
 	bool portal_asked;           /* or has sent such Binds: places of the first and the last, as in steps */
 	uint32_t portal_first, portal_last;
-	bool setting;                /* a text was sent in this transaction that may change parameters */
+	bool setting;                /* this transaction may have changed how texts are read: `flux` stands for it */
+	uint64_t flux;               /* a ticket; 0: not asked for so far */
 	bool doubted;                /* it did, and nobody asked which */
 	bool drew;                   /* one that may have drawn from a sequence, and lastval() was not asked since */
 	bool seeded;                 /* random() goes on where a client set it to */
@@ -117,6 +118,8 @@ const char *server_state_word(enum server_state state);
 struct server *server_create(struct pool *pool, struct dial *d);
 /* The one way to change state; moves it between the pool's lists. */
 void server_set_state(struct server *srv, enum server_state next);
+/* How texts are read on it is known again. */
+void server_settle_reading(struct server *srv);
 /* To be replaced as soon as it is free; why is static. The first reason counts. */
 void server_wear_out(struct server *srv, const char *why);
 /* End it: log the reason, give the permit back, free at the end of the turn. A session that holds it

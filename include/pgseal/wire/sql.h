@@ -83,6 +83,7 @@ enum sql_mention_kind {
 	SQL_DEALLOCATE_ALL,
 	SQL_DISCARD_ALL,
 	SQL_SET,   /* a parameter, which has a value of its own now */
+	SQL_SET_LOCAL, /* the same up to the end of the transaction; without a name if that cannot be told */
 	SQL_RESET, /* the same, to what it was when the session began */
 	SQL_RESET_ALL,
 	SQL_SET_UNKNOWN, /* set or reset; which one cannot be told, or its name does not fit */
