@@ -3,7 +3,9 @@
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/follow.h"
@@ -15,7 +17,7 @@
 
 #define BIT(n) (1u << (n))
 /* More names than this are not followed one by one. */
-#define TOUCHED_MAX_BYTES 4096
+#define TOUCHED_MAX_BYTES 32768
 
 /* Which texts make it likely, and how to find out. All names are qualified: the search_path is the client's.
  * NULL: the server cannot tell, it lasts as long as the session. */
@@ -177,6 +179,29 @@ static bool makes_temp(const struct server *srv)
 	return path != NULL && strcasestr(path, "pg_temp") != NULL;
 }
 
+#define NUMBER_MAX 40
+
+/* A value with a fraction or exponent. Without memory its six digits will do. */
+static void note_number(struct server *srv, struct bytes text, const struct sql_mention *m)
+{
+	struct buf *numbers = &srv->pins.numbers;
+	const uint8_t *value = text.at + m->value_at;
+	char number[NUMBER_MAX + 1], *rest;
+	size_t name = strlen(m->name) + 1;
+
+	if (m->kind != SQL_SET || m->value_len == 0 || m->value_len > NUMBER_MAX ||
+	    numbers->len > TOUCHED_MAX_BYTES)
+		return;
+	memcpy(number, value, m->value_len);
+	number[m->value_len] = '\0';
+	if (strpbrk(number, ".eE") == NULL || strtod(number, &rest) == 0 || *rest != '\0')
+		return;
+	if (buf_reserve(numbers, name + m->value_len + 1) == ERR_OK &&
+	    buf_append(numbers, m->name, name) == ERR_OK &&
+	    buf_append(numbers, number, m->value_len + 1) != ERR_OK)
+		buf_free(numbers);
+}
+
 static void notice_mention(struct server *srv, const struct sql_mention *m)
 {
 	switch (m->kind) {
@@ -208,6 +233,7 @@ static void notice_settings(struct server *srv, struct bytes text, struct sql_re
 	sql_begin(&c, text, how);
 	while (sql_next(&c, &m)) {
 		notice_mention(srv, &m);
+		note_number(srv, text, &m);
 	}
 }
 
@@ -285,19 +311,22 @@ static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
 #define VALUE_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
 
 /* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
-static enum err ask_for_setting(const char *name, struct buf *sql)
+static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
 {
-	enum err rc;
+	const char *name = (const char *)touched->at, *end = name + touched->len;
+	const char *before = "SELECT 'set', n, " VALUE_BEGIN "n" VALUE_END
+			     ", s.source FROM pg_catalog.unnest(ARRAY[";
+	enum err rc = ERR_OK;
 
-	if ((rc = put_part(sql, "SELECT 'set', ")) == ERR_OK &&
-	    (rc = params_literal(sql, name)) == ERR_OK &&
-	    (rc = put(sql, ", " VALUE_BEGIN)) == ERR_OK &&
-	    (rc = params_literal(sql, name)) == ERR_OK &&
-	    (rc = put(sql, VALUE_END ", (SELECT source FROM pg_catalog.pg_settings WHERE "
-	                   "pg_catalog.lower(name) OPERATOR(pg_catalog.=) ")) == ERR_OK &&
-	    (rc = params_literal(sql, name)) == ERR_OK)
-		rc = put(sql, ")");
-	return rc;
+	for (; rc == ERR_OK && name < end; name += strlen(name) + 1) {
+		rc = before[0] == 'S' ? put_part(sql, before) : put(sql, before);
+		if (rc == ERR_OK)
+			rc = params_literal(sql, name);
+		before = ",";
+	}
+	return rc != ERR_OK ? rc
+	                    : put(sql, "]::pg_catalog.text[]) n LEFT JOIN pg_catalog.pg_settings s ON "
+	                               "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n");
 }
 
 static enum err ask_for_settings(struct buf *sql)
@@ -309,15 +338,14 @@ static enum err ask_for_settings(struct buf *sql)
 
 enum err pins_question(struct server *srv, struct buf *sql)
 {
-	const char *name = (const char *)srv->pins.touched.at, *end = name + srv->pins.touched.len;
 	enum err rc = put(sql, QUESTION_BEGIN);
 	int i;
 
 	for (i = 0; rc == ERR_OK && i < PINS; i++)
 		if ((srv->pins.suspected & BIT(i)) != 0 && rows[i].exists != NULL)
 			rc = ask_for_pin(srv, i, sql);
-	for (; rc == ERR_OK && name < end; name += strlen(name) + 1)
-		rc = ask_for_setting(name, sql);
+	if (rc == ERR_OK && srv->pins.touched.len > 0)
+		rc = ask_for_touched(&srv->pins.touched, sql);
 	if (rc == ERR_OK && srv->pins.all_settings)
 		rc = ask_for_settings(sql);
 	srv->pins.found = 0;
@@ -384,6 +412,24 @@ static bool was_reset(const char *name, const char *value, const char *source)
 	return strcmp(name, "role") == 0 && strcmp(value, "none") == 0;
 }
 
+/* PostgreSQL shows six digits of a number with a fraction. As long as it is the one that the client wrote, that is what
+ * follows it. */
+static const char *as_written(const struct server *srv, const char *name, const char *value)
+{
+	const char *at = (const char *)srv->pins.numbers.at, *end = at + srv->pins.numbers.len;
+	const char *number, *found = value;
+	char shown[32];
+
+	for (; at < end; at = number + strlen(number) + 1) {
+		number = at + strlen(at) + 1;
+		if (strcasecmp(at, name) != 0)
+			continue;
+		snprintf(shown, sizeof(shown), "%g", strtod(number, NULL));
+		found = strcmp(shown, value) == 0 ? number : value;
+	}
+	return found;
+}
+
 static enum err setting_row(struct server *srv, struct reader *r)
 {
 	char name[SQL_NAME_MAX + 1], value[2 * VALUE_MAX + 1], source[32];
@@ -402,8 +448,9 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	has_source = take_text(r, source, sizeof(source));
 	if (!unhex(value))
 		return ERR_WIRE_FORMAT;
-	return was_reset(name, value, has_source ? source : NULL) ? follow_reset(srv, name)
-	                                                          : follow_set(srv, name, value);
+	if (was_reset(name, value, has_source ? source : NULL))
+		return follow_reset(srv, name);
+	return follow_set(srv, name, as_written(srv, name, value));
 }
 
 enum err pins_row(struct server *srv, struct bytes body)
@@ -496,6 +543,7 @@ void pins_answered(struct server *srv, bool failed)
 	p->suspected = 0;
 	p->resetting = p->all_settings = false;
 	buf_free(&p->touched);
+	buf_free(&p->numbers);
 	if (((p->held | found) & BIT(PIN_STATEMENT)) == 0 && srv->session->prepared != NULL)
 		prepared_drop_own(srv->session->prepared, srv->pool->worker->statements);
 	if (mode_of(srv) == PIN_AUTO)
@@ -508,6 +556,7 @@ void pins_answered(struct server *srv, bool failed)
 void pins_clear(struct server *srv)
 {
 	buf_free(&srv->pins.touched);
+	buf_free(&srv->pins.numbers);
 	if (srv->pins.counted)
 		(void)route_count_pinned(srv->route, -1);
 	srv->pins = (struct pins){ 0 };

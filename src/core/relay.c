@@ -230,8 +230,6 @@ static enum close_reason why_over(const struct session *s)
 		return CLOSE_SHUTDOWN;
 	if (s->server->pins.too_many)
 		return CLOSE_PINNED;
-	if (session_asks_too_much(s))
-		return CLOSE_PARAMETERS;
 	return server_hurries(s->server) ? CLOSE_REPLACED : CLOSE_QUIT;
 }
 

@@ -63,6 +63,16 @@ static enum feed_next client_lend(struct session *s, char type)
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
+/* A transaction begins. False: the session has ended. */
+static bool client_begin(struct session *s, struct feed *f)
+{
+	if (session_asks_too_much(s)) { /* here, where the client waits for an answer */
+		session_close(s, CLOSE_PARAMETERS, NULL);
+		return false;
+	}
+	return !setup_is_due(s) || setup_send(s, f);
+}
+
 /* Behind attach. */
 static enum feed_next client_forward(struct session *s, struct feed *f, const struct frame *frame)
 {
@@ -73,7 +83,7 @@ static enum feed_next client_forward(struct session *s, struct feed *f, const st
 	if (tracker_quiet(t) && tracker_needs_server(t, frame->row->type)) {
 		relay_start_clocks(s);
 		relay_end_hold(s);
-		if (tracker_idle(t) && setup_is_due(s) && !setup_send(s, f))
+		if (tracker_idle(t) && !client_begin(s, f))
 			return FEED_STOP;
 	}
 	return statements_pass(s, f, frame);

@@ -78,7 +78,7 @@ static uint64_t dialect_now(const struct about *a)
 
 uint64_t statements_dialect(const struct about *a, struct params **under)
 {
-	*under = in_flux(a->srv) ? NULL : a->s->asked;
+	*under = in_flux(a->srv) ? a->srv->flux_params : a->s->asked;
 	return dialect_now(a);
 }
 

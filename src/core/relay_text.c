@@ -98,21 +98,75 @@ static void notice_sequences(struct server *srv, unsigned traits)
 		srv->drew = true;
 }
 
-/* May texts after it be read otherwise, up to the end of the transaction? */
-static bool changes_reading(const struct about *a, struct bytes text, unsigned traits)
+static bool changes_reading(const struct sql_mention *m)
 {
+	switch (m->kind) {
+	case SQL_RESET_ALL:
+	case SQL_SET_UNKNOWN:
+		return true;
+	case SQL_SET:
+	case SQL_SET_LOCAL:
+	case SQL_RESET:
+		return m->name[0] == '\0' || params_changes_reading(m->name);
+	default:
+		return false;
+	}
+}
+
+#define FLUX_VALUE_MAX 63
+
+/* The value in the text, if it is ASCII, as the client's encoding does not matter then. */
+static bool take_value(struct bytes text, const struct sql_mention *m, char *out)
+{
+	size_t i;
+
+	if (m->value_len == 0 || m->value_len > FLUX_VALUE_MAX)
+		return false;
+	for (i = 0; i < m->value_len; i++)
+		if ((out[i] = (char)text.at[m->value_at + i]) < 0)
+			return false;
+	out[i] = '\0';
+	return true;
+}
+
+/* What would be in force for a statement that is parsed next. */
+static void follow_flux(const struct about *a, struct bytes text, const struct sql_mention *m)
+{
+	struct params_table *t = a->s->worker->params;
+	struct params **p = &a->srv->flux_params;
+	char value[FLUX_VALUE_MAX + 1];
+	enum err rc = ERR_NOT_FOUND;
+
+	if (!a->srv->setting)
+		*p = params_hold(a->s->asked);
+	a->srv->setting = true;
+	if (*p == NULL)
+		return;
+	if (m->kind == SQL_RESET && m->name[0] != '\0')
+		rc = params_drop(t, p, m->name);
+	else if (m->name[0] != '\0' && take_value(text, m, value))
+		rc = params_put(t, p, m->name, value);
+	if (rc == ERR_OK)
+		return;
+	params_release(t, *p);
+	*p = NULL;
+}
+
+/* Up to the end of the transaction texts may be read otherwise. */
+static void notice_flux(const struct about *a, struct bytes text, unsigned traits)
+{
+	static const struct sql_mention unknown = { .kind = SQL_SET_UNKNOWN };
 	struct sql_mention m;
 	struct sql_cursor c;
-	bool found = (traits & SQL_UNKNOWN) != 0;
 
-	if (found || (traits & (SQL_SETS | SQL_SETS_LOCAL)) == 0)
-		return found;
+	if ((traits & SQL_UNKNOWN) != 0)
+		follow_flux(a, text, &unknown);
+	if ((traits & (SQL_SETS | SQL_SETS_LOCAL)) == 0)
+		return;
 	sql_begin(&c, text, a->how);
-	while (!found && sql_next(&c, &m))
-		found = m.kind == SQL_RESET_ALL || m.kind == SQL_SET_UNKNOWN ||
-		        ((m.kind == SQL_SET || m.kind == SQL_RESET || m.kind == SQL_SET_LOCAL) &&
-		         (m.name[0] == '\0' || params_changes_reading(m.name)));
-	return found;
+	while (sql_next(&c, &m))
+		if (changes_reading(&m))
+			follow_flux(a, text, &m);
 }
 
 static void notice(const struct about *a, struct bytes text, unsigned traits, int depth)
@@ -123,7 +177,7 @@ static void notice(const struct about *a, struct bytes text, unsigned traits, in
 		srv->forgetting = true;
 		srv->forgetting_place = srv->tracker.sent;
 	}
-	srv->setting = srv->setting || changes_reading(a, text, traits);
+	notice_flux(a, text, traits);
 	notice_sequences(srv, traits);
 	pins_notice(srv, text, a->how, traits);
 	if ((traits & SQL_NAMES) != 0)

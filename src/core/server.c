@@ -152,6 +152,9 @@ void server_settle_reading(struct server *srv)
 {
 	srv->setting = false;
 	srv->flux = 0;
+	if (srv->flux_params != NULL)
+		params_release(srv->pool->worker->params, srv->flux_params);
+	srv->flux_params = NULL;
 }
 
 void server_wear_out(struct server *srv, const char *why)
@@ -219,6 +222,7 @@ void server_free(struct server *srv)
 	unsigned owed = srv->owed;
 
 	list_out(srv);
+	server_settle_reading(srv);
 	params_release(p->worker->params, srv->reported);
 	params_release(p->worker->params, srv->in_force);
 	steps_clear(&srv->steps, p->worker->statements);

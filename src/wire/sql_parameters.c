@@ -80,7 +80,7 @@ static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
 	return is_digit(exponent, end) ? skip_digits(exponent, end) : p;
 }
 
-/* A number or literal that begins with this token, which is taken, and is all that follows. */
+/* A number, word or literal that begins with this token, which is taken, and is all that follows. */
 static struct bytes exact_value(struct sql_lexer *x, const struct sql_token *t)
 {
 	const uint8_t *at = t->whole.at, *behind = number_end(at, x->end);
@@ -89,7 +89,7 @@ static struct bytes exact_value(struct sql_lexer *x, const struct sql_token *t)
 	if (t->kind == SQL_SIGN && behind > at) {
 		value = (struct bytes){ at, (size_t)(behind - at) };
 		x->at = behind;
-	} else if (t->kind != SQL_STRING) {
+	} else if (t->kind != SQL_STRING && t->kind != SQL_WORD) {
 		return (struct bytes){ NULL, 0 };
 	}
 	return sql_at_end(x) ? value : (struct bytes){ NULL, 0 };
@@ -149,7 +149,7 @@ void sql_tell_later(struct sql_cursor *c, enum sql_mention_kind kind, const char
 
 static void put_value(const struct sql_cursor *c, struct sql_mention *out, struct bytes value)
 {
-	if (value.at == NULL || out->kind != SQL_SET)
+	if (value.at == NULL || (out->kind != SQL_SET && out->kind != SQL_SET_LOCAL))
 		return;
 	out->value_at = (size_t)(value.at - c->text);
 	out->value_len = value.len;

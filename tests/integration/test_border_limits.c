@@ -27,6 +27,20 @@ static void note(void *arg, const PGresult *res)
 	v->hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT) != NULL;
 }
 
+/* All that the server says to it, a FATAL in front of the end of the connection too. False: it failed. */
+static bool tell(PGconn *conn, const char *sql, struct verdict *out)
+{
+	bool ok = PQsendQuery(conn, sql) == 1;
+	PGresult *res;
+
+	while ((res = PQgetResult(conn)) != NULL) {
+		ok = ok && PQresultStatus(res) != PGRES_FATAL_ERROR;
+		note(out, res);
+		PQclear(res);
+	}
+	return ok;
+}
+
 /* Set one parameter after the other until the session ends; how many were set before. */
 static int set_until_end(PGconn *conn, size_t size, int most, struct verdict *out)
 {
@@ -38,22 +52,15 @@ static int set_until_end(PGconn *conn, size_t size, int most, struct verdict *ou
 	value[size] = '\0';
 	memset(out, 0, sizeof(*out));
 	PQsetNoticeReceiver(conn, note, out);
-	while (n < most && PQstatus(conn) == CONNECTION_OK) {
-		PGresult *res = PQexec(conn, rig_printf("SET app.p%d = '%s'", n, value).s);
-
-		if (PQresultStatus(res) == PGRES_COMMAND_OK)
-			n++;
-		else
-			note(out, res);
-		PQclear(res);
-	}
+	while (n < most && PQstatus(conn) == CONNECTION_OK)
+		n += tell(conn, rig_printf("SET app.p%d = '%s'", n, value).s, out);
 	return n;
 }
 
 static void ends_beyond(const char *database, const char *settings, size_t size, int fits, int most)
 {
 	struct rig *rig;
-	struct verdict verdict;
+	struct verdict verdict = { "", false };
 	PGconn *greedy, *other;
 	int n;
 
@@ -106,12 +113,8 @@ Test(border_limits, many_parameters_of_one_text_end_the_session)
 	PQsetNoticeReceiver(greedy, note, &verdict);
 	for (int i = 0; i < 40; i++)
 		sprintf(text + strlen(text), "SET app.p%d = 'v';", i);
-	for (int i = 0; i < 2 && PQstatus(greedy) == CONNECTION_OK; i++) {
-		PGresult *res = PQexec(greedy, i == 0 ? text : "SELECT 1");
-
-		note(&verdict, res);
-		PQclear(res);
-	}
+	for (int i = 0; i < 2 && PQstatus(greedy) == CONNECTION_OK; i++)
+		tell(greedy, i == 0 ? text : "SELECT 1", &verdict);
 	cr_assert_str_eq(verdict.sqlstate, "54000");
 	PQfinish(greedy);
 	greedy = rig_connect(rig, "dbname=lm_text");

@@ -40,6 +40,7 @@ struct pins {
 	bool all_settings;  /* all parameters may have changed that PostgreSQL lists: to be asked */
 	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
+	struct buf numbers; /* names and values with fractions as they were written, each with its NUL */
 };
 
 /* The words for all that are held, separated by commas. */

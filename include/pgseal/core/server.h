@@ -90,6 +90,7 @@ struct server {
 	uint32_t portal_first, portal_last;
 	bool setting;                /* this transaction may have changed how texts are read: `flux` stands for it */
 	uint64_t flux;               /* a ticket; 0: not asked for so far */
+	struct params *flux_params;  /* what the session has set by then, as its texts tell; a reference; NULL: they do not */
 	bool doubted;                /* it did, and nobody asked which */
 	bool drew;                   /* one that may have drawn from a sequence, and lastval() was not asked since */
 	bool seeded;                 /* random() goes on where a client set it to */

@@ -99,7 +99,7 @@ struct sql_mention {
 	size_t at, len;
 	/* It may lead the parameter back to the value that it had after the login. */
 	bool resets;
-	/* Of SQL_SET: where the value stands if it is one number, or one literal that has its value
+	/* Of SQL_SET, SQL_SET_LOCAL: where the value stands if it is one number or word, or one literal that has its value
 	 * between its quotes byte for byte (these are not in it). len 0: it is anything else. */
 	size_t value_at, value_len;
 	/* What the name means. Of a statement: without quotes, in lower case if there were none,
