@@ -152,11 +152,9 @@ void cancel_server(struct server *srv)
 	struct pool *p = srv->pool;
 	struct dial *d;
 
-	/* One at a time; and never while statements of ours run in front of the client's, but for what the
-	 * client's begins with. */
-	srv->cancel_again = srv->cancel != NULL || srv->steps.setup > 0 ||
-	                    srv->chore == CHORE_FETCH;
-	if (srv->cancel != NULL || srv->steps.setup > 0)
+	/* One at a time. What goes in front of the client's statement may be met in its place. */
+	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_FETCH;
+	if (srv->cancel != NULL)
 		return;
 	if ((d = dial_create(p->worker, p->route, srv->db)) == NULL) {
 		log_error(LOG_CANCEL, srv->id, "failed: out of memory");

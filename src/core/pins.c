@@ -214,6 +214,7 @@ static void notice_mention(struct server *srv, const struct sql_mention *m)
 	case SQL_RESET_ALL:
 	case SQL_DISCARD_ALL:
 		touch_all(srv);
+		pins_reset(srv);
 		break;
 	case SQL_SET_UNKNOWN:
 		pins_add(srv, PIN_SETTING);
@@ -236,6 +237,81 @@ static void notice_settings(struct server *srv, struct bytes text, struct sql_re
 		note_number(srv, text, &m);
 	}
 }
+
+/* ---- SET name = value, and nothing else ---- */
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Is there nothing but that in the text: SET, blanks, and what ends a value? */
+static bool is_all(struct bytes text, const struct sql_mention *m)
+{
+	size_t i = 0, ends = 0;
+
+	while (i < text.len && is_blank(text.at[i]))
+		i++;
+	if (text.len - i < 4 || strncasecmp((const char *)text.at + i, "set", 3) != 0 ||
+	    !is_blank(text.at[i + 3]) || m->at < i)
+		return false;
+	for (i = m->value_at + m->value_len; i < text.len; i++) {
+		ends += text.at[i] == ';';
+		if (!is_blank(text.at[i]) && text.at[i] != '\'' && (text.at[i] != ';' || ends > 1))
+			return false;
+	}
+	return true;
+}
+
+static bool is_ascii(struct bytes b)
+{
+	size_t i;
+
+	for (i = 0; i < b.len; i++)
+		if (b.at[i] >= 0x80 || b.at[i] == '\0')
+			return false;
+	return true;
+}
+
+bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits)
+{
+	struct buf *setting = &srv->pins.setting;
+	struct sql_mention m, more;
+	struct sql_cursor c;
+
+	if (traits != SQL_SETS || mode_of(srv) == PIN_OFF || !sql_certain(text, how))
+		return false;
+	sql_begin(&c, text, how);
+	if (!sql_next(&c, &m) || m.kind != SQL_SET || m.value_len == 0 || sql_next(&c, &more) ||
+	    m.name[0] == '\0' || !is_ascii(text) || !is_all(text, &m))
+		return false;
+	if (is_reported(srv, m.name) || is_of_transaction(m.name) ||
+	    strcmp(m.name, "session_authorization") == 0 || touched_has(&srv->pins.touched, m.name))
+		return false;
+	buf_free(setting);
+	if (buf_append(setting, m.name, strlen(m.name) + 1) == ERR_OK &&
+	    buf_append(setting, text.at + m.value_at, m.value_len) == ERR_OK &&
+	    buf_append(setting, "", 1) == ERR_OK)
+		return true;
+	buf_free(setting);
+	return false;
+}
+
+enum err pins_set_done(struct server *srv)
+{
+	struct buf setting = srv->pins.setting;
+	const char *name = (const char *)setting.at;
+	enum err rc;
+
+	if (setting.len == 0)
+		return ERR_OK;
+	srv->pins.setting = (struct buf){ 0 };
+	rc = follow_set(srv, name, name + strlen(name) + 1);
+	buf_free(&setting);
+	return rc;
+}
+
+/* ---- all texts ---- */
 
 void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits)
 {
@@ -557,6 +633,7 @@ void pins_clear(struct server *srv)
 {
 	buf_free(&srv->pins.touched);
 	buf_free(&srv->pins.numbers);
+	buf_free(&srv->pins.setting);
 	if (srv->pins.counted)
 		(void)route_count_pinned(srv->route, -1);
 	srv->pins = (struct pins){ 0 };

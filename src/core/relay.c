@@ -164,6 +164,12 @@ static struct server *separate(struct session *s)
 	return srv;
 }
 
+void relay_abandon(struct session *s)
+{
+	separate(s);
+	session_set_state(s, SESSION_IDLE);
+}
+
 /* At a boundary: to the next one at once if nothing of this session stays in it. */
 static void give_back(struct server *srv)
 {
@@ -213,8 +219,7 @@ void relay_grant(struct session *s, struct server *srv)
  * have gone out by now, and for nobody's who comes later. */
 static void cancel_as_asked(struct server *srv)
 {
-	if (!srv->cancel_again || srv->cancel != NULL || srv->chore != CHORE_NONE ||
-	    srv->steps.setup > 0)
+	if (!srv->cancel_again || srv->cancel != NULL || srv->chore != CHORE_NONE)
 		return;
 	srv->cancel_again = false;
 	if (!tracker_quiet(&srv->tracker))

@@ -64,6 +64,8 @@ void relay_attach(struct session *s, struct server *srv);
 void relay_start_clocks(struct session *s);
 /* It goes on: it keeps its server for something else now. */
 void relay_end_hold(struct session *s);
+/* The session goes on without its server, which is no good any more and the caller's to close. */
+void relay_abandon(struct session *s);
 /* The server is no good any more: end it, and tell whoever holds it. */
 void relay_ruin(struct server *srv, enum close_reason reason, const char *why);
 /* All that had come from the server was gone through: where does that leave it? The server may belong

@@ -140,6 +140,31 @@ static const char *field(struct bytes b, const char *missing)
 	return b.at != NULL ? (const char *)b.at : missing;
 }
 
+/* The client is owed the end of one request: it has asked no more than that, or not even its Sync has come. */
+static bool owes_one(const struct server *srv)
+{
+	const struct tracker *t = &srv->tracker;
+
+	return tracker_in_batch(t) || tracker_last_command(t);
+}
+
+/* A cancel came while the setup ran: the request that it was meant for ends with an error, without having been
+ * carried out. The server, on which things are half done, goes. */
+static void setup_cancelled(struct server *srv, const struct message_error_view *view)
+{
+	struct session *s = srv->session;
+
+	session_tell(s, 'E', "ERROR", field(view->sqlstate, SQLSTATE_QUERY_CANCELED),
+	             field(view->message, "canceling statement"), NULL, NULL);
+	s->skipping = tracker_in_batch(&srv->tracker);
+	s->dropping = true;
+	if (!s->skipping)
+		session_send_ready(s, 'I');
+	relay_abandon(s);
+	server_close(srv, "a cancel met what goes before a transaction");
+	relay_resume(s);
+}
+
 /* A statement of ours failed: its session gets the server's words, and nothing that it has sent since was carried
  * out. */
 static void server_refused(struct server *srv)
@@ -150,6 +175,10 @@ static void server_refused(struct server *srv)
 
 	if (message_read_error(words, &view) != ERR_OK) {
 		relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
+		return;
+	}
+	if (s != NULL && strcmp(field(view.sqlstate, ""), SQLSTATE_QUERY_CANCELED) == 0 && owes_one(srv)) {
+		setup_cancelled(srv, &view);
 		return;
 	}
 	if (s == NULL)
@@ -194,7 +223,7 @@ static unsigned tag_of(const uint8_t *body, size_t len)
 }
 
 /* A command has been carried out, a client's or ours. */
-static void completed(struct server *srv, const uint8_t *body, size_t len)
+static enum err completed(struct server *srv, const uint8_t *body, size_t len)
 {
 	unsigned tag = tag_of(body, len);
 
@@ -207,6 +236,7 @@ static void completed(struct server *srv, const uint8_t *body, size_t len)
 	/* Otherwise the text told. */
 	if ((tag & TAG_SETTINGS) != 0 && srv->chore == CHORE_NONE && !pins_watch(srv))
 		srv->doubted = true;
+	return (tag & TAG_SETTINGS) != 0 && srv->session != NULL ? pins_set_done(srv) : ERR_OK;
 }
 
 /* An answer to the session that holds it; or an error that stands for one. */
@@ -263,9 +293,11 @@ static enum err account_answer(struct server *srv, const struct frame *f, const 
 	if (rc == ERR_OK)
 		rc = statements_answer(srv, f, body, step, ours);
 	if (rc == ERR_OK && type == 'C' && !*ours)
-		completed(srv, body, len);
+		rc = completed(srv, body, len);
 	else if (type == 'E')
 		buf_free(&srv->deallocating); /* whatever was to come of that text will not */
+	if (type == 'E' || type == 'Z')
+		buf_free(&srv->pins.setting);
 	return rc;
 }
 

@@ -442,8 +442,22 @@ static enum feed_next remember(const struct about *a, struct bytes text)
 	return next;
 }
 
+/* A client that connects sets a parameter or two: nothing needs to be asked about that. */
+static bool sets_one(const struct about *a, struct bytes text, unsigned traits)
+{
+	const struct tracker *t = &a->srv->tracker;
+
+	return a->type == 'Q' && traits == SQL_SETS && t->status == 'I' &&
+	       ((tracker_quiet(t) && !t->batch_open) || setup_is_all(a->srv)) &&
+	       pins_notice_set(a->srv, text, a->how, traits);
+}
+
 enum feed_next text_run(const struct about *a, struct bytes text, unsigned traits)
 {
+	if (sets_one(a, text, traits)) {
+		notice_flux(a, text, traits);
+		return FEED_ON;
+	}
 	if (meets_sequences(a, all_traits(a, text, traits, 0)) &&
 	    discard_sequences(a) == FEED_STOP)
 		return FEED_STOP;

@@ -153,7 +153,7 @@ bool setup_send(struct session *s, struct feed *f)
 
 	if (write_setup(&in, s) != ERR_OK)
 		in.failed = true;
-	insertion_flush(&in); /* a cancel waits for the answers: it is meant for the client's statement */
+	insertion_flush(&in); /* what fails is to show at once */
 	params_hold(s->asked);
 	params_release(srv->pool->worker->params, srv->in_force);
 	srv->in_force = s->asked;

@@ -502,6 +502,13 @@ bool tracker_in_batch(const struct tracker *t)
 	return t->commands == 0;
 }
 
+bool tracker_last_command(const struct tracker *t)
+{
+	const struct tracker_run *last = t->len > 0 ? peek(t, t->len - 1) : NULL;
+
+	return t->commands == 1 && is_command(last) && last->count == 1 && !t->batch_open;
+}
+
 bool tracker_settles(const struct tracker *t)
 {
 	return t->doubtful && !t->lost && !t->batch_open && !t->skipping && !t->copy_in;

@@ -40,6 +40,7 @@ struct pins {
 	bool all_settings;  /* all parameters may have changed that PostgreSQL lists: to be asked */
 	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
+	struct buf setting; /* name and value, each with its NUL, of a SET that is all that is on its way */
 	struct buf numbers; /* names and values with fractions as they were written, each with its NUL */
 };
 
@@ -51,6 +52,10 @@ struct pin_words pins_words(const struct pins *p);
 
 /* This text, read like this, with these traits, is about to be carried out for srv's session. */
 void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits);
+/* It is one SET of a value that stands there, outside of a transaction block, and nothing else is on its way: its
+ * CommandComplete will tell all. False: it is not. */
+bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits);
+enum err pins_set_done(struct server *srv) MUST_CHECK;
 /* That parameter of its session may have changed. */
 void pins_ask(struct server *srv, const char *name);
 /* There is something to ask for. */

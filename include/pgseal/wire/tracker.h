@@ -82,6 +82,8 @@ bool tracker_ending(const struct tracker *t);
 bool tracker_full(const struct tracker *t);
 /* All that is owed is of the batch that is open now: whatever came before it has been answered. */
 bool tracker_in_batch(const struct tracker *t);
+/* Of commands, which owe a ReadyForQuery, no more than one is, and nothing was sent after it. */
+bool tracker_last_command(const struct tracker *t);
 /* In doubt, but on the way to where a barrier can end that, by itself. */
 bool tracker_settles(const struct tracker *t);
 /* A simple query has been sent whose end has not come yet. */
