@@ -152,9 +152,11 @@ void cancel_server(struct server *srv)
 	struct pool *p = srv->pool;
 	struct dial *d;
 
-	/* One at a time. What goes in front of the client's statement may be met in its place. */
-	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_FETCH;
-	if (srv->cancel != NULL)
+	/* One at a time, and not while the server is cleaned for who wants it. What goes in front of the client's
+	 * statement may be met in its place. */
+	srv->cancel_again = srv->cancel != NULL || srv->chore == CHORE_SETUP ||
+	                    srv->chore == CHORE_FETCH;
+	if (srv->cancel != NULL || srv->chore == CHORE_SETUP)
 		return;
 	if ((d = dial_create(p->worker, p->route, srv->db)) == NULL) {
 		log_error(LOG_CANCEL, srv->id, "failed: out of memory");

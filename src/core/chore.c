@@ -57,6 +57,16 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 	return CHORE_DONE;
 }
 
+/* ---- it is cleaned for a session ---- */
+
+static enum chore_next setup_message(struct server *srv, char type)
+{
+	if (type != 'Z')
+		return CHORE_GO_ON;
+	srv->chore = CHORE_NONE;
+	return srv->words.len > 0 ? CHORE_FAILED : CHORE_DONE;
+}
+
 /* ---- a statement for a query ---- */
 
 enum err chore_fetch(const struct about *a, const struct target *to)
@@ -314,9 +324,12 @@ static enum err begin_discard(struct server *srv)
 {
 	enum err rc = setup_discard(srv);
 
-	if (rc == ERR_OK)
-		srv->chore = CHORE_DISCARD;
-	return rc;
+	if (rc != ERR_OK)
+		return rc;
+	authn_release(srv->authn);
+	srv->authn = NULL;
+	srv->chore = CHORE_DISCARD;
+	return ERR_OK;
 }
 
 static enum err begin_query(struct server *srv)
@@ -471,6 +484,8 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 	if (type == 'E' && keep_words(srv, body, len) != ERR_OK)
 		return CHORE_FAILED;
 	switch (srv->chore) {
+	case CHORE_SETUP:
+		return setup_message(srv, type);
 	case CHORE_FETCH:
 		return fetch_message(srv, type);
 	case CHORE_PROBE:

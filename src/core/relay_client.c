@@ -63,11 +63,16 @@ static enum feed_next client_lend(struct session *s, char type)
 	return s->state == SESSION_ACTIVE ? FEED_ON : FEED_STOP;
 }
 
-/* A transaction begins. False: the session has ended. */
+/* A transaction begins. False: not yet, or the session has ended. */
 static bool client_begin(struct session *s, struct feed *f)
 {
 	if (session_asks_too_much(s)) { /* here, where the client waits for an answer */
 		session_close(s, CLOSE_PARAMETERS, NULL);
+		return false;
+	}
+	if (s->server->foreign) {
+		if (setup_clean(s) != ERR_OK)
+			relay_ruin(s->server, CLOSE_NO_MEMORY, "out of memory");
 		return false;
 	}
 	return !setup_is_due(s) || setup_send(s, f);

@@ -37,12 +37,26 @@ static void server_pass(struct server *srv, struct feed *f)
 		f->run = f->pos;
 }
 
+/* It could not be cleaned for its session, of which it has got nothing: that asks for another. */
+static void try_another(struct server *srv, const char *why)
+{
+	struct session *s = srv->session;
+
+	relay_abandon(s);
+	server_close(srv, why != NULL ? why : "could not be cleaned");
+	relay_resume(s);
+}
+
 void relay_ruin(struct server *srv, enum close_reason reason, const char *why)
 {
 	struct session *s = srv->session;
 
 	if (srv->state == SERVER_CLOSING)
 		return;
+	if (s != NULL && srv->chore == CHORE_SETUP && reason != CLOSE_NO_MEMORY) {
+		try_another(srv, why);
+		return;
+	}
 	if (s != NULL) {
 		troubles_note(s->worker->crew->troubles, TROUBLE_SERVER, close_reason_word(reason),
 		              PQhost(srv->conn), NULL, why);
@@ -173,6 +187,10 @@ static void server_refused(struct server *srv)
 	struct message_error_view view;
 	struct session *s = srv->session;
 
+	if (s != NULL && srv->chore == CHORE_SETUP) {
+		try_another(srv, "could not be cleaned");
+		return;
+	}
 	if (message_read_error(words, &view) != ERR_OK) {
 		relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 		return;

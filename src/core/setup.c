@@ -1,6 +1,8 @@
-/* In front of a transaction. All of it goes in one write with the client's message, as extended messages
- * without a Sync: after an error the server ignores everything up to a Sync, and there is none before the client's
- * message, be it a Query. */
+/* In front of a transaction.
+ *
+ * Cleaning is awaited: if it fails, it is for reasons that are not the client's, and another server will do. The rest
+ * goes in one write with the client's message, as extended messages without a Sync: after an error the server
+ * ignores everything up to a Sync, and there is none before the client's message, be it a Query. */
 #include "pgseal/core/setup.h"
 
 #include <stdio.h>
@@ -63,9 +65,17 @@ void setup_note(struct server *srv, const struct session *s)
 
 bool setup_is_due(const struct session *s)
 {
-	const struct server *srv = s->server;
+	return s->server->reseed || s->server->in_force != s->asked;
+}
 
-	return srv->foreign || srv->reseed || srv->in_force != s->asked;
+enum err setup_clean(struct session *s)
+{
+	struct server *srv = s->server;
+	enum err rc = setup_discard(srv);
+
+	if (rc == ERR_OK)
+		srv->chore = CHORE_SETUP;
+	return rc;
 }
 
 bool setup_is_all(const struct server *srv)
@@ -131,12 +141,9 @@ static enum err write_setup(struct insertion *in, struct session *s)
 {
 	struct server *srv = in->srv;
 	struct buf sql = { 0 };
-	enum err rc = ERR_OK;
+	enum err rc;
 
-	if (srv->foreign)
-		rc = write_discard(in);
-	if (rc == ERR_OK)
-		rc = params_difference(s->asked, srv->in_force, &sql);
+	rc = params_difference(s->asked, srv->in_force, &sql);
 	if (rc == ERR_OK)
 		rc = add_reseed(srv, &sql);
 	if (rc == ERR_OK)
@@ -170,8 +177,6 @@ enum err setup_discard(struct server *srv)
 		in.failed = true;
 	insertion_sync(&in);
 	srv->unnamed_ticket = 0;
-	authn_release(srv->authn);
-	srv->authn = NULL;
 	buf_free(&srv->words);
 	return insertion_send_alone(&in);
 }

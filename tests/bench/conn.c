@@ -84,8 +84,12 @@ static void compose_startup(struct buf *to, const char *user, const char *databa
 void hub_init(struct hub *h, const char *pki, const char *name, int port, const char *user,
               const char *database)
 {
+	char first[64];
+
 	memset(h, 0, sizeof(*h));
-	h->tls = tls_context(pki, name);
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(name, ","), name);
+	h->tls[0] = tls_context(pki, first);
+	h->tls[1] = strchr(name, ',') != NULL ? tls_context(pki, strchr(name, ',') + 1) : NULL;
 	h->addr.sin_family = AF_INET;
 	h->addr.sin_port = htons((uint16_t)port);
 	h->addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -97,7 +101,8 @@ void hub_init(struct hub *h, const char *pki, const char *name, int port, const 
 void hub_fini(struct hub *h)
 {
 	close(h->epoll);
-	SSL_CTX_free(h->tls);
+	SSL_CTX_free(h->tls[0]);
+	SSL_CTX_free(h->tls[1]);
 	buf_free(&h->startup);
 }
 
@@ -320,6 +325,13 @@ static void conn_handshake(struct conn *c)
 		c->state = CONN_HALTED;
 }
 
+static SSL_CTX *tls_of(const struct conn *c)
+{
+	SSL_CTX *second = c->hub->tls[1];
+
+	return second != NULL && c->index % 2 == 1 ? second : c->hub->tls[0];
+}
+
 static void conn_asked(struct conn *c)
 {
 	char answer;
@@ -328,7 +340,7 @@ static void conn_asked(struct conn *c)
 		conn_lose(c, "no TLS there");
 		return;
 	}
-	c->ssl = SSL_new(c->hub->tls);
+	c->ssl = SSL_new(tls_of(c));
 	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
 	    SSL_set1_host(c->ssl, "localhost") != 1)
 		die("out of memory");

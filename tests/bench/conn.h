@@ -17,7 +17,7 @@ struct conn;
 /* Where all clients of a program go, and who is told about them. */
 struct hub {
 	int epoll;
-	SSL_CTX *tls;
+	SSL_CTX *tls[2]; /* clients show one certificate and the other in turns; the second may be NULL */
 	struct sockaddr_in addr;
 	struct buf startup; /* the StartupMessage */
 	bool half_open;     /* stop in the middle of the handshake: `ready` is told once */
@@ -67,7 +67,7 @@ struct conn {
 	TAILQ_ENTRY(conn) link; /* for the owner */
 };
 
-/* Reads certificates from pki: ca.crt, NAME.crt, NAME.key. Exits with words on any failure. */
+/* Reads certificates from pki: ca.crt, NAME.crt, NAME.key; name: one, or two with a comma in between. Exits with words on any failure. */
 void hub_init(struct hub *h, const char *pki, const char *name, int port, const char *user,
               const char *database);
 void hub_fini(struct hub *h);

@@ -32,6 +32,7 @@ enum server_state {
 /* What statements of ours the server is at. Their answers never reach a client. */
 enum chore {
 	CHORE_NONE,
+	CHORE_SETUP,    /* it is cleaned for the session that it was lent to */
 	CHORE_FETCH,    /* a statement that the client's query mentions is prepared */
 	CHORE_PROBE,    /* what has the session left in it? */
 	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */

@@ -19,9 +19,11 @@ void setup_note(struct server *srv, const struct session *s);
 bool setup_is_foreign(const struct server *srv, const struct session *s);
 /* Whoever used it last has no session any more: it is cleaned before it idles. */
 bool setup_is_orphan(const struct server *srv);
-/* Is there anything to do before the session's next transaction? */
+/* Somebody else's server, which s has got, is cleaned for it; what s has sent waits. ERR_NO_MEMORY. */
+enum err setup_clean(struct session *s) MUST_CHECK;
+/* Are there parameters to set before the session's next transaction? */
 bool setup_is_due(const struct session *s);
-/* Do it in front of the client's message, which the server ignores unless all of it succeeds. False: out of
+/* Set them in front of the client's message, which the server ignores unless all of it succeeds. False: out of
  * memory, the session is closed. */
 bool setup_send(struct session *s, struct feed *f);
 /* Clean the server by itself: DISCARD ALL, with the answer of a batch of ours. ERR_NO_MEMORY. */
