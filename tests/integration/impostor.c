@@ -85,6 +85,61 @@ void impostor_put_welcome(struct script *say)
 	script_put(say, 'Z', "I", 1);
 }
 
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Of a pooler's own statements: a row is one column, a false. */
+static void put_execution(struct script *say, struct impostor_batch *batch)
+{
+	static const char *const tags[] = { "BEGIN", "COMMIT",      "ROLLBACK",
+		                            "RESET", "DISCARD ALL", "DISCARD SEQUENCES",
+		                            "SET",   "DEALLOCATE",  NULL };
+	const char *const *tag = tags;
+
+	while (*tag != NULL && !begins(batch->text, *tag))
+		tag++;
+	if (*tag == NULL)
+		script_put(say, 'D', "\0\1\0\0\0\1f", 7);
+	script_text(say, 'C', *tag != NULL ? *tag : "SELECT 1");
+	if (begins(batch->text, "BEGIN"))
+		batch->status = 'T';
+	else if (begins(batch->text, "COMMIT") || begins(batch->text, "ROLLBACK"))
+		batch->status = 'I';
+}
+
+/* Name, text, count of types, types. */
+static void take_statement(struct impostor_batch *batch, const char *body)
+{
+	const char *text = body + strlen(body) + 1, *types = text + strlen(text) + 1;
+	size_t n = sizeof(uint16_t) + sizeof(uint32_t) * (uint8_t)types[1];
+
+	snprintf(batch->text, sizeof(batch->text), "%s", text);
+	batch->types_len = n < sizeof(batch->types) ? n : sizeof(batch->types);
+	memcpy(batch->types, types, batch->types_len);
+}
+
+bool impostor_put_answer(struct script *say, struct impostor_batch *batch, char type,
+                         const char *body)
+{
+	const char *complete = type == 'P' ? "1" : type == 'B' ? "2" : type == 'C' ? "3" : "";
+
+	if (type == 'P')
+		take_statement(batch, body);
+	if (*complete != '\0')
+		script_put(say, *complete, NULL, 0);
+	else if (type == 'D' && body[0] == 'S')
+		script_put(say, 't', batch->types, batch->types_len);
+	if (type == 'D')
+		script_put(say, 'n', NULL, 0);
+	else if (type == 'E')
+		put_execution(say, batch);
+	else if (type == 'S')
+		script_put(say, 'Z', batch->status == 'T' ? "T" : "I", 1);
+	return type == 'H' || type == 'S';
+}
+
 void impostor_put_fatal(struct script *say, const char *sqlstate, const char *message)
 {
 	char body[300];

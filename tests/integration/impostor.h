@@ -13,7 +13,7 @@ struct impostor {
 	SSL_CTX *ctx;
 	pthread_t thread;
 	void (*receive)(struct impostor *im, int fd); /* fd is closed behind it */
-	const void *arg;                              /* the test's; set before a connection comes */
+	const void *arg; /* the test's; set before a connection comes */
 	_Atomic int connections;
 };
 
@@ -33,6 +33,17 @@ char impostor_hear(SSL *ssl, bool first, char *body, size_t cap);
 void impostor_tell(SSL *ssl, struct script *say);
 /* Everything from the AuthenticationOk to the ReadyForQuery. */
 void impostor_put_welcome(struct script *say);
+/* One that knows a single statement, the last one, by any name. */
+struct impostor_batch {
+	char text[2048]; /* of the last Parse */
+	char types[64];  /* of its parameters: their count and they, as they came */
+	size_t types_len;
+	char status; /* of the transaction; 0 counts as 'I' */
+};
+/* Append what PostgreSQL says to such a message of the extended protocol; whatever is executed is a
+ * success. True: it is told now, for that was a Flush or a Sync. */
+bool impostor_put_answer(struct script *say, struct impostor_batch *batch, char type,
+                         const char *body);
 /* An ErrorResponse of severity FATAL. */
 void impostor_put_fatal(struct script *say, const char *sqlstate, const char *message);
 

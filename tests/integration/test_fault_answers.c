@@ -15,7 +15,8 @@ TestSuite(fault_answers, .timeout = 180);
 
 /* What the impostor does on the connection that is under way. */
 struct plan {
-	const char *upon; /* the query that it dies of; NULL: the login */
+	char type;        /* the message that it dies of: Query, */
+	const char *upon; /* whose text begins so, or Flush or Sync, after a Parse of such a text */
 	size_t len;       /* so many bytes of `words` are sent */
 };
 
@@ -26,45 +27,56 @@ static struct rig *rig;
 
 /* --- the impostor: in its thread no assertion may be made --- */
 
-static bool die_of(SSL *ssl, const char *query)
+/* Has it come to the message of which it dies? */
+static bool is_doomed(char type, const char *text, bool *doomed)
 {
-	size_t sent;
+	if ((type == 'P' || type == 'Q') && strncmp(text, plan.upon, strlen(plan.upon)) == 0)
+		*doomed = true;
+	if (*doomed && type == plan.type)
+		return true;
+	*doomed = *doomed && strchr("QHS", type) == NULL;
+	return false;
+}
 
-	if (plan.upon == NULL || strncmp(query, plan.upon, strlen(plan.upon)) != 0)
-		return false;
-	if (plan.len > 0)
-		SSL_write_ex(ssl, words.at, plan.len, &sent);
+static bool answer(char type, const char *body, struct impostor_batch *batch, struct script *say)
+{
+	if (type != 'Q')
+		return impostor_put_answer(say, batch, type, body);
+	script_text(say, 'C', "SELECT 0");
+	script_put(say, 'Z', "I", 1);
 	return true;
 }
 
-static void converse(SSL *ssl)
+static void converse(SSL *ssl, struct script *say)
 {
-	struct script *say = malloc(sizeof(*say));
+	struct impostor_batch batch = { .status = 'I' };
 	char body[4096], type;
+	bool doomed = false;
+	size_t sent;
 
-	say->len = 0;
-	if (impostor_hear(ssl, true, body, sizeof(body)) != 0) {
-		impostor_put_welcome(say);
-		impostor_tell(ssl, say);
-		while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X') {
-			if (type == 'S' ? die_of(ssl, "(Sync)") : type == 'Q' && die_of(ssl, body))
-				break;
-			if (type != 'Q')
-				continue;
-			script_text(say, 'C', "SELECT 0");
-			script_put(say, 'Z', "I", 1);
-			impostor_tell(ssl, say);
+	if (impostor_hear(ssl, true, body, sizeof(body)) == 0)
+		return;
+	impostor_put_welcome(say);
+	impostor_tell(ssl, say);
+	while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X') {
+		if (is_doomed(type, type == 'P' ? body + strlen(body) + 1 : body, &doomed)) {
+			if (plan.len > 0)
+				SSL_write_ex(ssl, words.at, plan.len, &sent);
+			return;
 		}
+		if (answer(type, body, &batch, say))
+			impostor_tell(ssl, say);
 	}
-	free(say);
 }
 
 static void receive(struct impostor *im, int fd)
 {
 	SSL *ssl = impostor_secure(im, fd);
+	struct script *say = calloc(1, sizeof(*say));
 
 	if (ssl != NULL)
-		converse(ssl);
+		converse(ssl, say);
+	free(say);
 	SSL_free(ssl);
 }
 
@@ -92,7 +104,7 @@ static void all_is_well(void)
 	struct frames f;
 	struct script say = { 0 };
 
-	plan.upon = "nothing";
+	plan = (struct plan){ 'Q', "nothing", 0 };
 	frames_login(&f, rig, "alice", "app");
 	script_query(&say, "fine");
 	frames_send(&f, &say);
@@ -153,13 +165,13 @@ static void check_words(size_t len, const struct frames *f, const char *heard)
 }
 
 /* The answer ends behind each byte but the last, each time with a new client that says this. */
-static void cut_everywhere(const char *upon, void (*ask)(struct script *s))
+static void cut_everywhere(char type, void (*ask)(struct script *s))
 {
 	struct script say = { 0 };
 	struct frames f;
 
 	for (size_t len = 0; len < words.len; len++) {
-		plan = (struct plan){ upon, len };
+		plan = (struct plan){ type, "go", len };
 		frames_login(&f, rig, "alice", "app");
 		ask(&say);
 		frames_send(&f, &say);
@@ -179,7 +191,7 @@ Test(fault_answers, answer_may_end_at_any_byte)
 	start("", "");
 	put_columns(&words);
 	put_rows(&words);
-	cut_everywhere("go", ask_simply);
+	cut_everywhere('Q', ask_simply);
 	stop();
 }
 
@@ -197,26 +209,38 @@ Test(fault_answers, answer_to_a_batch_may_end_at_any_byte)
 	script_put(&words, '1', NULL, 0);
 	script_put(&words, '2', NULL, 0);
 	put_rows(&words);
-	cut_everywhere("(Sync)", ask_in_a_batch);
+	cut_everywhere('S', ask_in_a_batch);
 	stop();
 }
 
-/* The client never sees any of it: it is told once that its server is lost. */
-Test(fault_answers, answer_to_the_poolers_own_statement_may_end_at_any_byte)
+/* One that was parsed, bound and executed. */
+static void put_success(const char *tag, bool row)
+{
+	script_put(&words, '1', NULL, 0);
+	script_put(&words, '2', NULL, 0);
+	if (row)
+		script_put(&words, 'D', "\0\1\0\0\0\1f", 7);
+	script_text(&words, 'C', tag);
+}
+
+/* The client never sees any of it, nor is anything of its own carried out: it is told once that its
+ * server is lost. */
+Test(fault_answers, answer_to_the_poolers_own_statements_may_end_at_any_byte)
 {
 	struct script say = { 0 };
 	struct frames f;
 
 	start("", "");
-	put_columns(&words);
-	put_rows(&words);
-	for (size_t len = 0; len < words.len; len++) {
+	put_success("BEGIN", false);
+	put_success("SELECT 1", true);
+	put_success("COMMIT", false);
+	for (size_t len = 0; len <= words.len; len++) {
 		const char *const params[] = { "user",     "alice",      "database", "app",
 			                       "TimeZone", "Asia/Tokyo", NULL };
 		struct rig_tls how = { .cert = "alice" };
 		uint8_t packet[1024];
 
-		plan = (struct plan){ "SELECT pg_catalog.set_config", len };
+		plan = (struct plan){ 'H', "SELECT pg_catalog.set_config", len };
 		memset(&f, 0, sizeof(f));
 		f.ssl = rig_tls_connect(rig, &how, NULL);
 		rig_tls_send(f.ssl, packet,
@@ -228,22 +252,20 @@ Test(fault_answers, answer_to_the_poolers_own_statement_may_end_at_any_byte)
 		cr_assert_str_eq(f.sqlstate, "08006", "%zu bytes: %s", len, f.message);
 		frames_drop(&f);
 	}
+	cr_assert_eq(impostor.connections, words.len + 1, "a server lived on");
 	all_is_well();
 	stop();
 }
 
-/* Behind a client that has left: nobody is told. */
-Test(fault_answers, answer_to_the_reset_may_end_at_any_byte)
+/* After a client that has left: nobody is told. */
+static void cut_after_clients(char type, const char *upon)
 {
-	start("pool_mode = session\nserver_reset_query = RESET ALL\n", "");
-	script_text(&words, 'C', "RESET");
-	script_put(&words, 'Z', "I", 1);
-	for (size_t len = 0; len < words.len; len++) {
-		plan = (struct plan){ "RESET ALL", len };
-		for (int i = 0; i < 2; i++) {
-			struct script say = { 0 };
-			struct frames f;
+	struct script say = { 0 };
+	struct frames f;
 
+	for (size_t len = 0; len < words.len; len++) {
+		plan = (struct plan){ type, upon, len };
+		for (int i = 0; i < 2; i++) {
 			frames_login(&f, rig, "alice", "app");
 			script_query(&say, "fine");
 			frames_send(&f, &say);
@@ -251,6 +273,27 @@ Test(fault_answers, answer_to_the_reset_may_end_at_any_byte)
 			frames_drop(&f);
 		}
 	}
+	cr_assert_eq(impostor.connections, 2 * words.len, "a server lived on");
+}
+
+Test(fault_answers, answer_to_the_reset_may_end_at_any_byte)
+{
+	start("pool_mode = session\nserver_reset_query = RESET ALL\n", "");
+	script_text(&words, 'C', "RESET");
+	script_put(&words, 'Z', "I", 1);
+	cut_after_clients('Q', "RESET ALL");
+	stop();
+}
+
+Test(fault_answers, answer_to_the_cleaning_may_end_at_any_byte)
+{
+	start("pool_mode = session\n", "");
+	put_success("BEGIN", false);
+	put_success("RESET", false);
+	put_success("COMMIT", false);
+	put_success("DISCARD ALL", false);
+	script_put(&words, 'Z', "I", 1);
+	cut_after_clients('S', "DISCARD ALL");
 	stop();
 }
 
@@ -304,7 +347,7 @@ Test(fault_answers, lengths_that_lie_end_that_client_alone)
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		words.len = lies[i].n;
 		memcpy(words.at, lies[i].bytes, lies[i].n);
-		plan = (struct plan){ "go", lies[i].n };
+		plan = (struct plan){ 'Q', "go", lies[i].n };
 		frames_login(&f, rig, "alice", "app");
 		script_query(&say, "go");
 		frames_send(&f, &say);

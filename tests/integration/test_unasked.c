@@ -11,7 +11,13 @@
 
 TestSuite(unasked, .timeout = 60);
 
+#define HOME "UTC"
 #define ELSEWHERE "Asia/Tokyo"
+#define RELOADS 1 /* of the server's configuration, in a test that has some */
+#define ZONES 3   /* one after the other by each of them, */
+#define TURNS 2   /* and all but the server's own by each transaction, the second one first */
+
+static const char *const zones[ZONES] = { ELSEWHERE, "Europe/Berlin", HOME };
 
 static struct impostor impostor;
 static struct rig *rig;
@@ -22,7 +28,9 @@ static _Atomic int rolled_back;    /* and such to end a transaction */
 
 /* --- the impostor: in its thread no assertion may be made --- */
 
-static char zone[64]; /* of the session, as PostgreSQL would have it */
+/* As PostgreSQL would have it: the session's, and what a reset leads to. */
+static char zone[64], usual[64];
+static int reloads, turns;
 
 static void tell(SSL *ssl, struct script *say)
 {
@@ -59,11 +67,18 @@ static void put_notification(struct script *say)
 	script_put(say, 'A', notification, sizeof(notification));
 }
 
-static void put_unasked(struct script *say)
+static void put_unasked(struct script *say, const char *value)
 {
-	put_zone(say, ELSEWHERE);
+	put_zone(say, value);
 	put_notice(say);
 	put_notification(say);
+}
+
+/* The server's configuration has changed. */
+static void put_reload(struct script *say)
+{
+	snprintf(usual, sizeof(usual), "%s", zones[reloads++ % ZONES]);
+	put_unasked(say, usual);
 }
 
 static void put_end(struct script *say, const char *tag, const char *status)
@@ -97,69 +112,95 @@ static void put_copy(struct script *say)
 }
 
 /* The pooler's own: it is carried out, and commented upon. */
-static void put_own(struct script *say, const char *query)
+static void put_effects(struct script *say, const char *query)
 {
 	const char *at = strstr(query, "TimeZone'");
 	char value[64] = "";
 
 	put_notice(say);
-	if (at != NULL && sscanf(at, "TimeZone'%*[^']'%60[^']", value) == 1) {
+	if (at != NULL)
+		sscanf(at, "TimeZone'%*[^']'%60[^']", value);
+	else if (strcmp(query, "RESET ALL") == 0 || strcmp(query, "DISCARD ALL") == 0)
+		strcpy(value, usual);
+	if (value[0] != '\0' && strcmp(value, zone) != 0) {
 		put_zone(say, value);
 		restored++;
 	}
 	put_notification(say);
 	rolled_back += strncmp(query, "ROLLBACK", 8) == 0;
-	put_end(say, "SELECT 1", "I");
 }
 
-/* Behind an answer, when the client has it. */
-static void speak_when_told(SSL *ssl, struct script *say)
+/* After an answer, when the client has it. */
+static void speak_when_told(SSL *ssl, struct script *say, bool inside)
 {
 	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
 
 	while (!speak && rig_now_ms() < deadline)
 		rig_nap();
-	put_unasked(say);
+	if (inside)
+		put_unasked(say, zones[++turns % TURNS]);
+	else
+		put_reload(say);
 	tell(ssl, say);
 	spoken = true;
 }
 
+static void put_answer(struct script *say, const char *query)
+{
+	if (strcmp(query, "rows") == 0) {
+		put_rows(say);
+	} else if (strcmp(query, "copy") == 0) {
+		put_copy(say);
+	} else if (strcmp(query, "show") == 0) {
+		put_end(say, zone, "I");
+	} else if (strcmp(query, "begin") == 0 || strcmp(query, "speak in a transaction") == 0) {
+		put_end(say, "BEGIN", "T");
+	} else if (strcmp(query, "speak") == 0 || strcmp(query, "at once") == 0) {
+		put_end(say, "OK", "I");
+	} else {
+		put_effects(say, query);
+		put_end(say, "SELECT 1", "I");
+	}
+}
+
 static void answer(SSL *ssl, const char *query, struct script *say)
 {
-	bool more = strncmp(query, "speak", 5) == 0;
-
-	if (strcmp(query, "rows") == 0)
-		put_rows(say);
-	else if (strcmp(query, "copy") == 0)
-		put_copy(say);
-	else if (strcmp(query, "show") == 0)
-		put_end(say, zone, "I");
-	else if (strcmp(query, "begin") == 0 || strcmp(query, "speak in a transaction") == 0)
-		put_end(say, "BEGIN", "T");
-	else if (more || strcmp(query, "at once") == 0)
-		put_end(say, "OK", "I");
-	else
-		put_own(say, query);
+	put_answer(say, query);
 	if (strcmp(query, "at once") == 0)
-		put_unasked(say);
+		put_reload(say);
 	tell(ssl, say);
-	if (more)
-		speak_when_told(ssl, say);
+	if (strncmp(query, "speak", 5) == 0)
+		speak_when_told(ssl, say, strcmp(query, "speak") != 0);
+}
+
+static void converse(SSL *ssl, struct script *say)
+{
+	struct impostor_batch batch = { .status = 'I' };
+	char body[4096], type;
+
+	if (impostor_hear(ssl, true, body, sizeof(body)) == 0)
+		return;
+	impostor_put_welcome(say);
+	impostor_tell(ssl, say);
+	while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X') {
+		if (type == 'E')
+			put_effects(say, batch.text);
+		if (type == 'Q')
+			answer(ssl, body, say);
+		else if (impostor_put_answer(say, &batch, type, body))
+			tell(ssl, say);
+	}
 }
 
 static void receive(struct impostor *im, int fd)
 {
 	SSL *ssl = impostor_secure(im, fd);
 	struct script *say = calloc(1, sizeof(*say));
-	char body[4096];
 
-	snprintf(zone, sizeof(zone), "UTC");
-	if (ssl != NULL && impostor_hear(ssl, true, body, sizeof(body)) != 0) {
-		impostor_put_welcome(say);
-		impostor_tell(ssl, say);
-		while (impostor_hear(ssl, false, body, sizeof(body)) == 'Q')
-			answer(ssl, body, say);
-	}
+	snprintf(zone, sizeof(zone), HOME);
+	snprintf(usual, sizeof(usual), HOME);
+	if (ssl != NULL)
+		converse(ssl, say);
 	free(say);
 	SSL_free(ssl);
 }
@@ -185,7 +226,7 @@ static void start(void)
 	                NULL);
 	for (size_t i = 0; i < 2; i++) {
 		frames_login(&clients[i]->f, rig, "alice", "app");
-		snprintf(clients[i]->zone, sizeof(clients[i]->zone), "UTC");
+		snprintf(clients[i]->zone, sizeof(clients[i]->zone), HOME);
 	}
 }
 
@@ -249,39 +290,45 @@ static void let_it_speak(void)
 
 /* --- the tests --- */
 
-Test(unasked, words_of_an_idle_server_reach_nobody)
+/* What its parameters are now is told to each client, as by PostgreSQL, before the client hears that
+ * it may go on. */
+Test(unasked, words_of_an_idle_server_reach_nobody_but_its_parameters)
 {
 	start();
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < RELOADS; i++) {
 		asks(&a, "speak", "CZ");
 		cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "sv_idle", "1",
 		                           RIG_PATIENCE_MS));
 		let_it_speak();
+		asks(&b, "show", "CSZ");
+		cr_assert_str_eq(b.zone, zones[i % ZONES]);
 		all_is_well(&b);
-		cr_assert_eq(restored, i + 1, "the next client has its time zone by chance");
+		asks(&a, "show", "CSZ");
+		cr_assert_str_eq(a.zone, zones[i % ZONES]);
 		all_is_well(&a);
-		cr_assert_str_eq(a.zone, "UTC");
-		cr_assert_str_eq(b.zone, "UTC");
 	}
+	cr_assert_eq(restored, 0, "no client has set anything");
 	stop();
 }
 
-/* The session may have them or not, but nobody else; and it is told the truth. */
+/* The session may have them as they are or not, but nobody else; and it is told the truth. */
 Test(unasked, words_right_behind_the_end_of_an_answer)
 {
 	struct rig_text heard;
 
 	start();
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < RELOADS; i++) {
 		asks(&a, "at once", "CZ");
+		asks(&b, "show", "CSZ");
+		cr_assert_str_eq(b.zone, zones[i % ZONES]);
 		all_is_well(&b);
-		cr_assert_str_eq(b.zone, "UTC");
 		script_query(&say, "show");
 		frames_send(&a.f, &say);
 		heard = hear(&a, 'Z');
-		cr_assert(strcmp(heard.s, "CZ") == 0 || strcmp(heard.s, "SNACZ") == 0, "%s",
+		cr_assert(strcmp(heard.s, "CSZ") == 0 || strcmp(heard.s, "SNACZ") == 0, "%s",
 		          heard.s);
-		cr_assert_str_eq(a.f.tag, a.zone);
+		cr_assert_str_eq(a.zone, zones[i % ZONES]);
+		all_is_well(&a);
 	}
 	stop();
 }
@@ -289,16 +336,17 @@ Test(unasked, words_right_behind_the_end_of_an_answer)
 Test(unasked, words_inside_a_transaction_are_its_clients)
 {
 	start();
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2 * TURNS; i++) {
 		asks(&a, "speak in a transaction", "CZ");
 		let_it_speak();
 		hears(&a, "SNA");
-		cr_assert_str_eq(a.zone, ELSEWHERE);
+		cr_assert_str_eq(a.zone, zones[(i + 1) % TURNS]);
 		all_is_well(&a); /* and it commits */
 		all_is_well(&b);
-		cr_assert_str_eq(b.zone, "UTC");
+		cr_assert_str_eq(b.zone, HOME);
 		all_is_well(&a);
-		cr_assert_str_eq(a.zone, ELSEWHERE);
+		cr_assert_str_eq(a.zone, zones[(i + 1) % TURNS]);
+		cr_assert_eq(restored, 2 * (i + 1), "one has its time zone by chance");
 	}
 	stop();
 }

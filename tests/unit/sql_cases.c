@@ -11,7 +11,7 @@ static const char *const kinds[SQL_MENTION_KINDS] = {
 	[SQL_DEALLOCATE] = "deallocate", [SQL_DEALLOCATE_ALL] = "deallocate all",
 	[SQL_DISCARD_ALL] = "discard",   [SQL_SET] = "set",
 	[SQL_RESET] = "reset",           [SQL_RESET_ALL] = "reset all",
-	[SQL_SET_UNKNOWN] = "unknown",
+	[SQL_SET_UNKNOWN] = "unknown",   [SQL_SET_LOCAL] = "local",
 };
 
 struct words {

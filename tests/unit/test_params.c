@@ -274,6 +274,42 @@ Test(params, dialects)
 	params_release(table, none);
 }
 
+/* Those that the harmless ones are looked up among, first and last included. */
+Test(params, some_change_reading)
+{
+	static const struct {
+		const char *name;
+		bool changes;
+	} cases[] = {
+		{ "transform_null_equals", true },
+		{ "standard_conforming_strings", true },
+		{ "datestyle", true },
+		{ "DateStyle", true },
+		{ "timezone", true },
+		{ "extra_float_digits", true },
+		{ "session_authorization", true },
+		{ "row_security", true },
+		{ "no_such_parameter", true },
+		{ "role", false },
+		{ "Role", false },
+		{ "search_path", false },
+		{ "SEARCH_PATH", false },
+		{ "application_name", false },
+		{ "Application_Name", false },
+		{ "work_mem", false },
+		{ "statement_timeout", false },
+		{ "work_memory", true },
+		{ "work", true },
+		{ "", true },
+		{ "my.own", false },
+		{ "role.x", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		cr_expect_eq(params_changes_reading(cases[i].name), cases[i].changes, "%s",
+		             cases[i].name);
+}
+
 Test(params, switch_of_what_changes_how_texts_are_read)
 {
 	struct params *from = SET("work_mem=1MB", "a.a=1", "b.b=1", "c.c=1");
@@ -300,13 +336,20 @@ Test(params, some_act)
 		const char *pair;
 		bool acts;
 	} cases[] = {
-		{ "idle_session_timeout=200ms", true }, { "idle_session_timeout=1h", true },
-		{ "idle_session_timeout=0", false },    { "Idle_Session_Timeout=5", true },
-		{ "statement_timeout=1", true },        { "statement_timeout=999ms", true },
-		{ "statement_timeout=1s", false },      { "statement_timeout=30s", false },
-		{ "statement_timeout=0", false },       { "statement_timeout=0.5s", true },
-		{ "statement_timeout= 1 min", false },  { "transaction_timeout=10us", true },
-		{ "work_mem=1", false },                { "statement_timeout=12 parsecs", true },
+		{ "idle_session_timeout=200ms", true },
+		{ "idle_session_timeout=1h", true },
+		{ "idle_session_timeout=0", false },
+		{ "Idle_Session_Timeout=5", true },
+		{ "statement_timeout=1", true },
+		{ "statement_timeout=999ms", true },
+		{ "statement_timeout=1s", false },
+		{ "statement_timeout=30s", false },
+		{ "statement_timeout=0", false },
+		{ "statement_timeout=0.5s", true },
+		{ "statement_timeout= 1 min", false },
+		{ "transaction_timeout=10us", true },
+		{ "work_mem=1", false },
+		{ "statement_timeout=12 parsecs", true },
 		{ "tcp_user_timeout=9000", true },
 	};
 
@@ -320,11 +363,13 @@ Test(params, some_act)
 
 Test(params, those_are_undone)
 {
-	struct params *p = SET("idle_session_timeout=1s", "work_mem=1MB", "statement_timeout=5"), *left;
+	struct params *p = SET("idle_session_timeout=1s", "work_mem=1MB", "statement_timeout=5"),
+		      *left;
 	struct buf sql = { 0 };
 
 	cr_assert_eq(params_undo(table, &p, &sql), ERR_OK);
-	cr_expect_str_eq((const char *)sql.at, "RESET idle_session_timeout;RESET statement_timeout;");
+	cr_expect_str_eq((const char *)sql.at,
+	                 "RESET idle_session_timeout;RESET statement_timeout;");
 	left = SET("work_mem=1MB");
 	cr_expect_eq(p, left);
 	cr_expect_not(params_act(p));

@@ -25,6 +25,13 @@ static struct sql_mention first_of(const char *before, size_t letters, const cha
 	return m;
 }
 
+/* One whose name does not fit has none. */
+static void check_local(struct sql_mention m, size_t letters)
+{
+	cr_expect_eq(m.kind, SQL_SET_LOCAL);
+	cr_expect_eq(strlen(m.name), letters <= SQL_NAME_MAX ? letters : 0);
+}
+
 Test(sql_limits, long_names)
 {
 	static const size_t sizes[] = { 1, 62, 63, 64, 100 };
@@ -43,6 +50,8 @@ Test(sql_limits, long_names)
 		cr_expect_eq(m.kind, n <= SQL_NAME_MAX ? SQL_SET : SQL_SET_UNKNOWN);
 		m = first_of("SELECT set_config('", n, "', '', false)");
 		cr_expect_eq(m.kind, n <= SQL_NAME_MAX ? SQL_SET : SQL_SET_UNKNOWN);
+		check_local(first_of("SET LOCAL ", n, " = 1"), n);
+		check_local(first_of("SELECT set_config('", n, "', '', true)"), n);
 	}
 	cr_expect_eq(first_of("SET x.", 61, " = 1").kind, SQL_SET);
 	cr_expect_eq(first_of("SET x.", 62, " = 1").kind, SQL_SET_UNKNOWN);
@@ -92,9 +101,10 @@ Test(sql_limits, long_texts)
 		{ "", MANY, "(", "; EXECUTE p", 0, "" },
 		{ "", MANY, "/*", "; EXECUTE p", 0, "" },
 		{ "EXPLAIN ", MANY / 3, "EXPLAIN(", "; EXECUTE p", 0, "" },
-		{ "SELECT set_config('a', '", MANY, "x", "', true)", SQL_SETS_LOCAL, "" },
+		{ "SELECT set_config('a', '", MANY, "x", "', true)", SQL_SETS_LOCAL,
+		  "local a ['a']" },
 		{ "SELECT set_config('a', 1", 200, "+(1)", ", true)", SQL_SETS_LOCAL | SQL_RESETS,
-		  "" },
+		  "local a ['a']" },
 		/* too far to look: better one too many */
 		{ "SELECT set_config('a', 1", MANY, "+(1)", ", true)", SQL_SETS | SQL_RESETS,
 		  "set a ['a']?" },

@@ -20,7 +20,7 @@ Test(sql_reading, backslashes_escape)
 		{ "SELECT $$\\$$; EXECUTE p", SQL_NAMES, "execute p" },
 		{ "SELECT set_config('\\141', 'x', false)", SQL_SETS | SQL_TEMP | SQL_SEEDS,
 		  "unknown" },
-		{ "SELECT set_config('a', '\\'', true)", SQL_SETS_LOCAL, "" },
+		{ "SELECT set_config('a', '\\'', true)", SQL_SETS_LOCAL, "local a ['a']" },
 		{ "SET a = '\\''", SQL_SETS, "set a" },
 	};
 
