@@ -100,6 +100,7 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 
 	if (rc == ERR_OK)
 		rc = params_put(t, &srv->reported, (const char *)name.at, (const char *)value.at);
+	srv->reading_known = false;
 	if (rc == ERR_OK && srv->session != NULL)
 		rc = follow_report(srv, (const char *)name.at, (const char *)value.at, &news);
 	*ours = !news;

@@ -44,8 +44,12 @@ static struct sql_reading reading_of(const struct about *a)
 	/* Something on its way may change it. */
 	if ((!tracker_quiet(t) || t->batch_open) && !setup_is_all(a->srv))
 		return sql_reading_of(NULL, NULL);
-	return sql_reading_of(in_force(a, "standard_conforming_strings"),
-	                      in_force(a, "client_encoding"));
+	if (a->srv->reading_known && a->srv->steps.setup == 0)
+		return a->srv->reading;
+	a->srv->reading = sql_reading_of(in_force(a, "standard_conforming_strings"),
+	                                 in_force(a, "client_encoding"));
+	a->srv->reading_known = a->srv->steps.setup == 0;
+	return a->srv->reading;
 }
 
 bool text_look(struct about *a)

@@ -56,6 +56,8 @@ struct server {
 	struct database *db;         /* a reference: what it was logged in with */
 	struct session *session;     /* set exactly while SERVER_ACTIVE */
 	struct params *reported;     /* what it has told of itself; a reference */
+	struct sql_reading reading;  /* how it reads texts by that */
+	bool reading_known;          /* nothing has been reported since `reading` was found */
 	struct params *in_force;     /* what was set on it since its last reset; a reference; NULL: who knows? */
 	struct authn *authn;         /* who used it last; a reference; NULL: nobody since its last reset */
 	uint64_t last_session;       /* and in which session: its id */
