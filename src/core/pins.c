@@ -629,6 +629,12 @@ void pins_answered(struct server *srv, bool failed)
 	count(srv);
 }
 
+void pins_discarded(struct server *srv)
+{
+	srv->pins.held &= ~(BIT(PIN_SETTING) | BIT(PIN_CALL));
+	count(srv);
+}
+
 void pins_clear(struct server *srv)
 {
 	buf_free(&srv->pins.touched);

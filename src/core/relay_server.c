@@ -101,7 +101,10 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 	if (rc == ERR_OK)
 		rc = params_put(t, &srv->reported, (const char *)name.at, (const char *)value.at);
 	srv->reading_known = false;
-	if (rc == ERR_OK && srv->session != NULL)
+	/* What comes of a setup was asked for: where it differs from what the client knows shows in the end. */
+	if (rc == ERR_OK && (srv->chore == CHORE_SETUP || srv->steps.setup > 0))
+		news = false;
+	else if (rc == ERR_OK && srv->session != NULL)
 		rc = follow_report(srv, (const char *)name.at, (const char *)value.at, &news);
 	*ours = !news;
 	return rc;
@@ -252,6 +255,8 @@ static enum err completed(struct server *srv, const uint8_t *body, size_t len)
 		statements_deallocated(srv);
 	if ((tag & TAG_RESETS) != 0 && srv->chore == CHORE_NONE && srv->session != NULL)
 		pins_reset(srv);
+	if ((tag & TAG_RESETS) != 0 && (tag & TAG_STATEMENTS) != 0)
+		pins_discarded(srv);
 	/* Otherwise the text told. */
 	if ((tag & TAG_SETTINGS) != 0 && srv->chore == CHORE_NONE && !pins_watch(srv))
 		srv->doubted = true;

@@ -78,6 +78,8 @@ enum err pins_question(struct server *srv, struct buf *sql) MUST_CHECK;
 enum err pins_row(struct server *srv, struct bytes body) MUST_CHECK;
 /* The answer is complete; or it failed: then all that is suspected is held. */
 void pins_answered(struct server *srv, bool failed);
+/* Its session has discarded all: what cannot be asked for is gone, too. */
+void pins_discarded(struct server *srv);
 /* The server is as new. */
 void pins_clear(struct server *srv);
 
