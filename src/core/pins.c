@@ -1,4 +1,4 @@
-#include "pgseal/core/pins.h"
+#include "pins_priv.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -12,20 +12,13 @@
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
-#include "pgseal/wire/reader.h"
 #include "pgseal/wire/sql.h"
 
-#define BIT(n) (1u << (n))
 /* More names than this are not followed one by one. */
 #define TOUCHED_MAX_BYTES 32768
 
-/* Which texts make it likely, and how to find out. All names are qualified: the search_path is the client's.
- * NULL: the server cannot tell, it lasts as long as the session. */
-static const struct pin_row {
-	const char *word;
-	unsigned trait;
-	const char *exists;
-} rows[PINS] = {
+/* All names are qualified: the search_path is the client's. */
+const struct pin_row pins_rows[PINS] = {
 	[PIN_STATEMENT] = { "prepared statement", SQL_PREPARES,
 	                    "SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql OR "
 	                    "pg_catalog.left(name, 7) OPERATOR(pg_catalog.<>) 'pgseal_'" },
@@ -54,7 +47,7 @@ struct pin_words pins_words(const struct pins *p)
 	for (i = 0; i < PINS; i++)
 		if ((p->held & BIT(i)) != 0)
 			n += (size_t)snprintf(words.s + n, sizeof(words.s) - n, "%s%s",
-			                      n > 0 ? ", " : "", rows[i].word);
+			                      n > 0 ? ", " : "", pins_rows[i].word);
 	return words;
 }
 
@@ -92,7 +85,7 @@ static bool is_reported(const struct server *srv, const char *name)
 }
 
 /* They end with the transaction, however they are set. */
-static bool is_of_transaction(const char *name)
+bool pins_of_transaction(const char *name)
 {
 	return strcmp(name, "transaction_isolation") == 0 ||
 	       strcmp(name, "transaction_read_only") == 0 ||
@@ -121,7 +114,7 @@ void pins_ask(struct server *srv, const char *name)
 
 static void touch(struct server *srv, const char *name)
 {
-	if (is_of_transaction(name))
+	if (pins_of_transaction(name))
 		return;
 	if (strcmp(name, "session_authorization") == 0)
 		srv->pins.suspected |= BIT(PIN_ROLE);
@@ -285,7 +278,7 @@ bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading h
 	if (!sql_next(&c, &m) || m.kind != SQL_SET || m.value_len == 0 || sql_next(&c, &more) ||
 	    m.name[0] == '\0' || !is_ascii(text) || !is_all(text, &m))
 		return false;
-	if (is_reported(srv, m.name) || is_of_transaction(m.name) ||
+	if (is_reported(srv, m.name) || pins_of_transaction(m.name) ||
 	    strcmp(m.name, "session_authorization") == 0 || touched_has(&srv->pins.touched, m.name))
 		return false;
 	buf_free(setting);
@@ -324,7 +317,7 @@ void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, 
 		return;
 	}
 	for (i = 0; i < PINS; i++)
-		if ((traits & rows[i].trait) != 0)
+		if ((traits & pins_rows[i].trait) != 0)
 			srv->pins.suspected |= BIT(i);
 	if ((traits & SQL_FORGETS) != 0)
 		srv->pins.suspected |= srv->pins.held & ~BIT(PIN_SETTING) & ~BIT(PIN_CALL);
@@ -350,199 +343,6 @@ bool pins_listen(const struct server *srv)
 void pins_doubt(struct server *srv, enum pin pin)
 {
 	srv->pins.suspected |= srv->pins.held & BIT(pin);
-}
-
-/* ---- the question ---- */
-
-static enum err put(struct buf *sql, const char *text)
-{
-	return buf_append(sql, text, strlen(text));
-}
-
-/* The isolation of the session's transactions may be such that they wait for others. */
-#define QUESTION_BEGIN "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "
-
-static enum err put_part(struct buf *sql, const char *text)
-{
-	enum err rc = put(sql, sql->len >= sizeof(QUESTION_BEGIN) ? " UNION ALL " : "");
-
-	return rc == ERR_OK ? put(sql, text) : rc;
-}
-
-static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
-{
-	char head[64];
-	enum err rc;
-
-	snprintf(head, sizeof(head), "SELECT 'pin', '%d', NULL, NULL WHERE EXISTS (", pin);
-	if ((rc = put_part(sql, head)) == ERR_OK)
-		rc = put(sql, rows[pin].exists);
-	if (rc == ERR_OK && pin == PIN_ROLE)
-		rc = params_literal(sql, PQuser(srv->conn));
-	return rc == ERR_OK ? put(sql, ")") : rc;
-}
-
-/* A value as PostgreSQL has it, whatever the client's encoding can say: hexadecimal. */
-#define VALUE_BEGIN "pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_setting("
-#define VALUE_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
-
-/* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
-static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
-{
-	const char *name = (const char *)touched->at, *end = name + touched->len;
-	const char *before = "SELECT 'set', n, " VALUE_BEGIN "n" VALUE_END
-			     ", s.source FROM pg_catalog.unnest(ARRAY[";
-	enum err rc = ERR_OK;
-
-	for (; rc == ERR_OK && name < end; name += strlen(name) + 1) {
-		rc = before[0] == 'S' ? put_part(sql, before) : put(sql, before);
-		if (rc == ERR_OK)
-			rc = params_literal(sql, name);
-		before = ",";
-	}
-	return rc != ERR_OK ? rc
-	                    : put(sql, "]::pg_catalog.text[]) n LEFT JOIN pg_catalog.pg_settings s ON "
-	                               "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n");
-}
-
-static enum err ask_for_settings(struct buf *sql)
-{
-	return put_part(sql, "SELECT 'set', pg_catalog.lower(name), " VALUE_BEGIN "name" VALUE_END
-	                     ", source FROM pg_catalog.pg_settings WHERE source "
-	                     "OPERATOR(pg_catalog.=) 'session'");
-}
-
-enum err pins_question(struct server *srv, struct buf *sql)
-{
-	enum err rc = put(sql, QUESTION_BEGIN);
-	int i;
-
-	for (i = 0; rc == ERR_OK && i < PINS; i++)
-		if ((srv->pins.suspected & BIT(i)) != 0 && rows[i].exists != NULL)
-			rc = ask_for_pin(srv, i, sql);
-	if (rc == ERR_OK && srv->pins.touched.len > 0)
-		rc = ask_for_touched(&srv->pins.touched, sql);
-	if (rc == ERR_OK && srv->pins.all_settings)
-		rc = ask_for_settings(sql);
-	srv->pins.found = 0;
-	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
-}
-
-/* ---- the answer ---- */
-
-#define COLUMNS 4
-#define VALUE_MAX 8192
-#define LENGTH_NULL UINT32_MAX
-
-/* A column's text with its end; false: NULL, or it does not fit. */
-static bool take_text(struct reader *r, char *out, size_t size)
-{
-	const uint8_t *at;
-	uint32_t len;
-
-	if (!reader_u32(r, &len) || len >= size || !reader_take(r, len, &at))
-		return false;
-	memcpy(out, at, len);
-	out[len] = '\0';
-	return true;
-}
-
-static bool is_long(struct reader r, size_t size)
-{
-	uint32_t len;
-
-	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
-}
-
-static bool hex_digit(char c, unsigned *out)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-	if (at == NULL)
-		return false;
-	*out = (unsigned)(at - digits);
-	return true;
-}
-
-/* Where it stands. */
-static bool unhex(char *text)
-{
-	unsigned high, low;
-	char *to = text;
-
-	for (; *text != '\0'; text += 2) {
-		if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
-			return false;
-		*to++ = (char)(high << 4 | low);
-	}
-	*to = '\0';
-	return true;
-}
-
-/* What PostgreSQL does not list has a value from when it was set first, '' after a reset; a role is none. */
-static bool was_reset(const char *name, const char *value, const char *source)
-{
-	if (source != NULL)
-		return strcmp(source, "session") != 0;
-	return strcmp(name, "role") == 0 && strcmp(value, "none") == 0;
-}
-
-/* PostgreSQL shows six digits of a number with a fraction. As long as it is the one that the client wrote, that is what
- * follows it. */
-static const char *as_written(const struct server *srv, const char *name, const char *value)
-{
-	const char *at = (const char *)srv->pins.numbers.at, *end = at + srv->pins.numbers.len;
-	const char *number, *found = value;
-	char shown[32];
-
-	for (; at < end; at = number + strlen(number) + 1) {
-		number = at + strlen(at) + 1;
-		if (strcasecmp(at, name) != 0)
-			continue;
-		snprintf(shown, sizeof(shown), "%g", strtod(number, NULL));
-		found = strcmp(shown, value) == 0 ? number : value;
-	}
-	return found;
-}
-
-static enum err setting_row(struct server *srv, struct reader *r)
-{
-	char name[SQL_NAME_MAX + 1], value[2 * VALUE_MAX + 1], source[32];
-	bool has_source;
-
-	if (!take_text(r, name, sizeof(name)))
-		return ERR_WIRE_FORMAT;
-	if (is_of_transaction(name)) /* our question has set those */
-		return ERR_OK;
-	if (is_long(*r, sizeof(value))) { /* too long to follow anybody */
-		srv->pins.found |= BIT(PIN_SETTING);
-		return ERR_OK;
-	}
-	if (!take_text(r, value, sizeof(value)))
-		return follow_reset(srv, name);
-	has_source = take_text(r, source, sizeof(source));
-	if (!unhex(value))
-		return ERR_WIRE_FORMAT;
-	if (was_reset(name, value, has_source ? source : NULL))
-		return follow_reset(srv, name);
-	return follow_set(srv, name, as_written(srv, name, value));
-}
-
-enum err pins_row(struct server *srv, struct bytes body)
-{
-	struct reader r = reader_of(body);
-	uint16_t columns;
-	char what[8], pin[8];
-
-	if (!reader_u16(&r, &columns) || columns != COLUMNS || !take_text(&r, what, sizeof(what)))
-		return ERR_WIRE_FORMAT;
-	if (strcmp(what, "set") == 0)
-		return setting_row(srv, &r);
-	if (!take_text(&r, pin, sizeof(pin)) || pin[0] < '0' || pin[0] >= '0' + PINS)
-		return ERR_WIRE_FORMAT;
-	srv->pins.found |= BIT(pin[0] - '0');
-	return ERR_OK;
 }
 
 /* ---- what follows from it ---- */

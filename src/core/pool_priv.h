@@ -1,4 +1,4 @@
-/* The parts of a pool: lending (pool.c), what it may have (pool_limits.c), logging in (pool_login.c),
+/* The parts of a pool: lending (pool.c), what idles (pool_idle.c), what it may have (pool_limits.c), logging in (pool_login.c),
  * what is ordered from outside (pool_orders.c) and what it counts (pool_stats.c). */
 #ifndef PGSEAL_CORE_POOL_PRIV_H
 #define PGSEAL_CORE_POOL_PRIV_H
@@ -34,6 +34,11 @@ enum err pool_come_to_terms(struct pool *p) MUST_CHECK;
 void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay));
 /* Into the queue, to its place by age. Its state says so already. */
 void pool_enqueue(struct pool *p, struct session *s);
+
+/* ---- pool_idle.c ---- */
+
+/* One that is as s wants it, among those that idle; NULL: none, for all that was looked at. */
+struct server *pool_suitable_idle(struct pool *p, const struct session *s);
 
 /* ---- pool_stats.c ---- */
 

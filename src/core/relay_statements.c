@@ -85,7 +85,7 @@ enum feed_next statements_account(const struct about *a, const struct step *step
 }
 
 /* Its first part now says this name; the rest is passed on by length. */
-static enum feed_next under_name(const struct about *a, struct bytes name)
+enum feed_next statements_under_name(const struct about *a, struct bytes name)
 {
 	size_t n = pstatement_head_size(&a->m, name.len);
 	uint8_t small[512], *head = n <= sizeof(small) ? small : malloc(n);
@@ -144,7 +144,7 @@ static enum feed_next pass_found(const struct about *a, const struct target *to,
 	}
 	if (statements_account(a, learn || use ? &step : NULL) == FEED_STOP)
 		return FEED_STOP;
-	return found == FOUND_RENAMED ? under_name(a, to->name) : FEED_ON;
+	return found == FOUND_RENAMED ? statements_under_name(a, to->name) : FEED_ON;
 }
 
 static enum feed_next pass_late(struct about *a, struct target *to, enum found found)
@@ -204,182 +204,7 @@ static enum feed_next pass_close(const struct about *a)
 		return FEED_STOP;
 	pins_doubt(a->srv, PIN_STATEMENT); /* if the server has one of that name of its own */
 	found = statements_as_is(&to, a->m.name);
-	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
-}
-
-/* ---- Parse ---- */
-
-static size_t most_memory(const struct session *s)
-{
-	return (size_t)s->worker->site->settings.max_client_prepared_memory;
-}
-
-/* Of a Parse as it came, which is at hand as a whole. */
-static struct bytes whole_body(const struct about *a)
-{
-	return (struct bytes){ a->f->at + a->f->pos + a->m.head, a->size - a->m.head };
-}
-
-/* One that is too large is not remembered: it keeps its server. */
-static enum feed_next pass_unnamed_parse(const struct about *a)
-{
-	struct step step = { .kind = STEP_PARSE, .unnamed = true };
-	struct insertion in = insertion_begin(a->srv);
-	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= most_memory(a->s);
-
-	if (fits && (step.st = pstatement_intern(table_of(a->s), whole_body(a), 0, NULL)) == NULL)
-		return statements_no_memory(a);
-	if (!a->rewritten)
-		return statements_account(a, &step);
-	insertion_client_parse(&in, bytes_of(""), a->body, &step);
-	return insertion_replace(&in, a);
-}
-
-/* Under a name that is taken: the server finds that out when it has found nothing else to object to. There it
- * is a name that was taken for that very purpose, whatever has become of the statement itself. */
-static enum feed_next pass_duplicate(const struct about *a)
-{
-	struct step step = { .kind = STEP_DUPLICATE };
-	struct insertion in = insertion_begin(a->srv);
-
-	insertion_parse_void(&in, bytes_of(TAKEN));
-	if (insertion_send(&in, a) == FEED_STOP)
-		return FEED_STOP;
-	if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
-		return statements_no_memory(a);
-	return statements_account(a, &step) == FEED_STOP ? FEED_STOP
-	                                                 : under_name(a, bytes_of(TAKEN));
-}
-
-/* In its place something that fails in the way that it is to fail. */
-static enum feed_next pass_refusal(const struct about *a, const char *name)
-{
-	struct insertion in = insertion_begin(a->srv);
-
-	insertion_bind(&in, name);
-	return insertion_replace(&in, a);
-}
-
-/* The Parse itself, between what makes way for it and what asks for its shape. st: as it is sent. Takes the alias. */
-static enum feed_next pass_new(const struct about *a, struct pstatement *st, struct alias *alias)
-{
-	struct step step = { .kind = STEP_PARSE, .st = pstatement_hold(st), .alias = alias };
-	struct bytes name = pstatement_name(table_of(a->s), st);
-	struct insertion in = insertion_begin(a->srv);
-
-	insertion_make_way(&in, st, name);
-	insertion_make_room(&in);
-	insertion_client_parse(&in, name, a->body, &step);
-	insertion_describe(&in, st, name, false);
-	a->s->pool->stats.server_parse_count++;
-	return insertion_replace(&in, a);
-}
-
-/* As the client calls it, and as it wrote it. NULL: out of memory. */
-static struct alias *make_alias(const struct about *a, struct pstatement *sent, uint64_t dialect,
-                                struct params *under)
-{
-	struct pstatement_table *t = table_of(a->s);
-	struct alias *alias = NULL;
-	struct pstatement *st;
-
-	if (!a->rewritten)
-		return alias_create(a->m.name, sent);
-	if ((st = pstatement_intern(t, whole_body(a), dialect, under)) == NULL)
-		return NULL;
-	if (pstatement_name(t, st).len > 0)
-		alias = alias_create(a->m.name, st);
-	pstatement_release(t, st);
-	return alias;
-}
-
-static enum feed_next pass_shared(const struct about *a, struct pstatement *st, uint64_t dialect,
-                                  struct params *under)
-{
-	const struct step *step = steps_of_statement(&a->srv->steps, st);
-	struct alias *alias;
-
-	if (step != NULL && !statements_in_batch(a->srv, step))
-		return statements_hold(a);
-	if (pstatement_name(table_of(a->s), st).len == 0 ||
-	    (alias = make_alias(a, st, dialect, under)) == NULL)
-		return statements_no_memory(a);
-	return pass_new(a, st, alias);
-}
-
-static enum feed_next pass_named_parse(const struct about *a)
-{
-	size_t len = a->size - a->m.head;
-	struct pstatement_table *t = table_of(a->s);
-	struct params *under;
-	uint64_t dialect = statements_dialect(a, &under);
-	struct pstatement *st;
-	enum feed_next next;
-
-	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) > most_memory(a->s))
-		return pass_refusal(a, REFUSAL_LIMIT);
-	if ((st = pstatement_intern(t, a->body, dialect, under)) == NULL)
-		return statements_no_memory(a);
-	next = pass_shared(a, st, dialect, under);
-	pstatement_release(t, st);
-	return next;
-}
-
-/* What lives in the server under the client's own name, if it comes to that. */
-static enum feed_next pass_own_parse(const struct about *a)
-{
-	struct insertion in = insertion_begin(a->srv);
-	struct target to = { .name = a->m.name };
-	enum found found = statements_as_is(&to, a->m.name);
-
-	if (a->rewritten) {
-		insertion_client_parse(&in, to.name, a->body, NULL);
-		return insertion_replace(&in, a);
-	}
-	if (statements_account(a, NULL) == FEED_STOP)
-		return FEED_STOP;
-	return found == FOUND_RENAMED ? under_name(a, to.name) : FEED_ON;
-}
-
-/* With max_prepared_statements = 0 the statement lives in the server under the client's own name, and the
- * server is the session's. */
-static enum feed_next pass_pinned_parse(const struct about *a)
-{
-	struct pstatement_table *t = table_of(a->s);
-	struct prepared *n = a->s->prepared;
-	bool fits = n->bytes + prepared_cost(a->size) <= most_memory(a->s) &&
-	            a->f->len - a->f->pos >= a->size;
-	struct pstatement *run = fits ? pstatement_intern(t, whole_body(a), 0, NULL) : NULL;
-	struct alias *alias = alias_create_own(a->m.name, run);
-
-	pstatement_release(t, run);
-	if (alias == NULL || prepared_put(n, t, alias) != ERR_OK)
-		return statements_no_memory(a);
-	pins_add(a->srv, PIN_STATEMENT);
-	a->s->pool->stats.server_parse_count++;
-	return pass_own_parse(a);
-}
-
-static enum feed_next pass_parse(const struct about *a)
-{
-	const struct settings *settings = &a->s->worker->site->settings;
-	const struct step *step = steps_of_alias(&a->srv->steps, a->m.name);
-	const struct alias *alias = prepared_find(a->s->prepared, a->m.name);
-	struct target to = { 0 };
-
-	if (a->m.name.len == 0)
-		return pass_unnamed_parse(a);
-	if (statements_find_named(a, a->m.name, &to) == FOUND_LATER)
-		return statements_hold(a);
-	if (statements_deallocates(a->srv, a->m.name, step) || statements_forgets(a->srv, step)) {
-		step = NULL; /* it is gone when this one comes */
-		alias = NULL;
-	}
-	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
-		return pass_duplicate(a);
-	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
-		return pass_own_parse(a);
-	return settings->max_prepared_statements > 0 ? pass_named_parse(a) : pass_pinned_parse(a);
+	return found == FOUND_RENAMED ? statements_under_name(a, to.name) : FEED_ON;
 }
 
 /* ---- Query ---- */
@@ -431,7 +256,7 @@ static enum feed_next pass_in_doubt(const struct about *a)
 	}
 	if (statements_account(a, NULL) == FEED_STOP)
 		return FEED_STOP;
-	return to.name.len > 0 ? under_name(a, to.name) : FEED_ON;
+	return to.name.len > 0 ? statements_under_name(a, to.name) : FEED_ON;
 }
 
 /* ---- all of them ---- */
@@ -441,59 +266,6 @@ static bool watches_resets(const struct session *s, char type)
 {
 	return s->mode == POOL_SESSION && s->initial != NULL && params_count(s->initial) > 0 &&
 	       strchr("PQB", type) != NULL;
-}
-
-/* ---- FunctionCall ---- */
-
-#define CALL_OID_BYTES sizeof(uint32_t)
-
-static size_t call_need(const struct frame *frame)
-{
-	size_t need = FRAME_HEADER + CALL_OID_BYTES;
-
-	return need < frame->size ? need : frame->size;
-}
-
-/* Of large objects: what they leave ends with the transaction. pg_proc.dat: lo_creat, lo_create, lo_open, lo_close,
- * loread, lowrite, lo_lseek, lo_lseek64, lo_tell, lo_tell64, lo_truncate, lo_truncate64, lo_unlink, lo_from_bytea,
- * lo_get, lo_get, lo_put. */
-static bool is_large_object_function(uint32_t oid)
-{
-	static const uint32_t oids[] = { 715,  764,  952,  953,  954,  955,  956,  957,  958,
-		                         964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460 };
-	size_t i;
-
-	for (i = 0; i < sizeof(oids) / sizeof(oids[0]); i++)
-		if (oids[i] == oid)
-			return true;
-	return false;
-}
-
-/* Can it set a parameter that PostgreSQL does not list? set_config(), functions that execute a text (query_to_xml and
- * its like, ts_stat, ts_rewrite), and any that is not PostgreSQL's own. */
-static bool may_set_unlisted(uint32_t oid)
-{
-	const uint32_t first_own = 16384; /* FirstNormalObjectId */
-
-	return oid >= first_own || oid == 2078 || (oid >= 2922 && oid <= 2940) || oid == 3685 ||
-	       oid == 3689 || oid == 3690;
-}
-
-/* Any function at all, which may do whatever a session can. */
-static enum feed_next pass_call(const struct about *a)
-{
-	struct reader r = reader_of((struct bytes){ a->f->at + a->f->pos + FRAME_HEADER,
-	                                            a->size - FRAME_HEADER });
-	uint32_t oid = 0;
-
-	if (a->size < FRAME_HEADER + CALL_OID_BYTES || !reader_u32(&r, &oid) ||
-	    is_large_object_function(oid))
-		return statements_account(a, NULL);
-	if (text_run_unknown(a) == FEED_STOP)
-		return FEED_STOP;
-	if (may_set_unlisted(oid))
-		pins_add(a->srv, PIN_CALL);
-	return statements_account(a, NULL);
 }
 
 size_t statements_need(const struct session *s, const struct frame *frame, struct bytes have)
@@ -518,7 +290,7 @@ size_t statements_need(const struct session *s, const struct frame *frame, struc
 		return m.head;
 	if (m.name.len == 0)
 		return frame->size < FRAME_WHOLE_MAX ? frame->size : FRAME_WHOLE_MAX;
-	return frame->size <= most_memory(s) ? frame->size : m.head; /* to be refused */
+	return frame->size <= statements_most_memory(s) ? frame->size : m.head; /* to be refused */
 }
 
 static void count(struct session *s, char type)
@@ -534,7 +306,7 @@ static enum feed_next pass_text(struct about *a)
 {
 	if (text_look(a) && text_resolve(a) == FEED_STOP)
 		return FEED_STOP;
-	return a->type == 'P' ? pass_parse(a) : pass_query(a);
+	return a->type == 'P' ? parse_pass(a) : pass_query(a);
 }
 
 /* One that mentions a statement, or holds a text. */
@@ -591,7 +363,7 @@ enum feed_next statements_pass(struct session *s, struct feed *f, const struct f
 		text_watch_resets(&a);
 	/* Skipped up to the Sync, or read as a piece of a COPY: it does not matter what it says. */
 	if (s->mode == POOL_TRANSACTION && heeded && a.type == 'F')
-		next = pass_call(&a);
+		next = call_pass(&a);
 	else if (s->mode != POOL_TRANSACTION || !heeded || found == PSTATEMENT_NONE)
 		next = statements_account(&a, NULL);
 	else if (found == PSTATEMENT_MORE)

@@ -65,6 +65,18 @@ uint64_t statements_used_dialect(const struct about *a, const struct pstatement 
 /* Parsed now it could be another statement than when its client prepared it. */
 bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st);
 
+/* The first part of the message says this name; the rest is passed on by length. */
+enum feed_next statements_under_name(const struct about *a, struct bytes name);
+/* Most bytes of statements that a session may have. */
+size_t statements_most_memory(const struct session *s);
+
+/* ---- relay_parse.c, relay_call.c ---- */
+
+enum feed_next parse_pass(const struct about *a);
+/* So much of a FunctionCall must be at hand. */
+size_t call_need(const struct frame *frame);
+enum feed_next call_pass(const struct about *a);
+
 /* ---- relay_find.c ---- */
 
 /* Is the step of the batch that is open? If it fails, so does all of the client's up to its Sync. */
