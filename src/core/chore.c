@@ -42,7 +42,7 @@ enum err chore_probe(struct server *srv)
 
 static enum chore_next probe_message(struct server *srv, char type, const uint8_t *body, size_t len)
 {
-	if (type == 'A' || type == 'N')
+	if (type == 'A' && pins_listen(srv))
 		return CHORE_PASS;
 	if (type == 'D' && (body == NULL || pins_row(srv, (struct bytes){ body, len }) != ERR_OK) &&
 	    keep_words(srv, (const uint8_t *)"", 1) != ERR_OK)

@@ -12,12 +12,17 @@ static struct params_table *table_of(const struct session *s)
 	return s->worker->params;
 }
 
-/* What is wanted and what is in force are mostly one set, and stay so. */
+/* What is wanted and what is in force are mostly one set, and stay so. A name is spelled as the server spells it, if that
+ * is known: the same sets are to be one. */
 static enum err put(struct server *srv, const char *name, const char *value)
 {
+	const struct param *reported = params_find(srv->reported, name);
 	struct session *s = srv->session;
 	bool same = s->asked == srv->in_force;
-	enum err rc = params_put(table_of(s), &s->asked, name, value);
+	enum err rc;
+
+	name = reported != NULL ? reported->name : name;
+	rc = params_put(table_of(s), &s->asked, name, value);
 
 	if (rc != ERR_OK || srv->in_force == NULL)
 		return rc;
@@ -57,6 +62,14 @@ static bool is_usual(const struct server *srv, const char *name, const char *val
 	       params_find(srv->session->initial, name) == NULL;
 }
 
+/* By what its client has set before, or by a text of this transaction. Otherwise a function may have done it, or an
+ * administrator, whose changes nothing of ours may undo. */
+static bool is_explained(const struct server *srv, const char *name)
+{
+	return params_find(srv->session->asked, name) != NULL || pins_explain(srv, name) ||
+	       !pins_watch(srv);
+}
+
 enum err follow_report(struct server *srv, const char *name, const char *value, bool *news)
 {
 	enum err rc = session_hear(srv->session, name, value, news);
@@ -65,7 +78,7 @@ enum err follow_report(struct server *srv, const char *name, const char *value, 
 		return rc;
 	if (is_usual(srv, name, value))
 		return drop(srv, name);
-	if (is_ascii(value))
+	if (is_ascii(value) && is_explained(srv, name))
 		return put(srv, name, value);
 	pins_ask(srv, name);
 	return ERR_OK;

@@ -73,7 +73,7 @@ static bool touched_has(const struct buf *touched, const char *name)
 	const char *at = (const char *)touched->at, *end = at + touched->len;
 
 	for (; at < end; at += strlen(at) + 1)
-		if (strcmp(at, name) == 0)
+		if (strcasecmp(at, name) == 0)
 			return true;
 	return false;
 }
@@ -112,13 +112,30 @@ void pins_ask(struct server *srv, const char *name)
 		pins_add(srv, PIN_SETTING);
 }
 
+/* The server will report it. Without memory it is asked. */
+static void explain(struct server *srv, const char *name)
+{
+	struct buf *explained = &srv->pins.explained;
+
+	if (!touched_has(explained, name) && explained->len < TOUCHED_MAX_BYTES &&
+	    buf_append(explained, name, strlen(name) + 1) != ERR_OK)
+		buf_free(explained);
+}
+
+bool pins_explain(const struct server *srv, const char *name)
+{
+	return touched_has(&srv->pins.explained, name);
+}
+
 static void touch(struct server *srv, const char *name)
 {
 	if (pins_of_transaction(name))
 		return;
 	if (strcmp(name, "session_authorization") == 0)
 		srv->pins.suspected |= BIT(PIN_ROLE);
-	if (!is_reported(srv, name))
+	if (is_reported(srv, name))
+		explain(srv, name);
+	else
 		pins_ask(srv, name);
 }
 
@@ -337,7 +354,7 @@ bool pins_watch(const struct server *srv)
 
 bool pins_listen(const struct server *srv)
 {
-	return (srv->pins.held & BIT(PIN_LISTEN)) != 0;
+	return ((srv->pins.held | srv->pins.suspected) & BIT(PIN_LISTEN)) != 0;
 }
 
 void pins_doubt(struct server *srv, enum pin pin)
@@ -429,6 +446,11 @@ void pins_answered(struct server *srv, bool failed)
 	count(srv);
 }
 
+void pins_transaction_ended(struct server *srv)
+{
+	buf_free(&srv->pins.explained);
+}
+
 void pins_discarded(struct server *srv)
 {
 	srv->pins.held &= ~(BIT(PIN_SETTING) | BIT(PIN_CALL));
@@ -440,6 +462,7 @@ void pins_clear(struct server *srv)
 	buf_free(&srv->pins.touched);
 	buf_free(&srv->pins.numbers);
 	buf_free(&srv->pins.setting);
+	buf_free(&srv->pins.explained);
 	if (srv->pins.counted)
 		(void)route_count_pinned(srv->route, -1);
 	srv->pins = (struct pins){ 0 };

@@ -156,6 +156,7 @@ static struct server *separate(struct session *s)
 	srv->session = NULL;
 	srv->forgetting = srv->doubted = srv->drew = srv->ready_owed = false;
 	server_settle_reading(srv);
+	pins_transaction_ended(srv);
 	buf_free(&srv->deallocating);
 	s->server = NULL;
 	s->held = false;
@@ -279,6 +280,8 @@ static void settle_session(struct session *s)
 	}
 	if (ask(s))
 		return;
+	if (relay_between(s))
+		pins_transaction_ended(srv);
 	if (relay_between(s) && !pins_ask_due(srv))
 		server_settle_reading(srv); /* what it set has ended with the transaction, or was told */
 	if (relay_between(s) && may_part(s) && may_hold(s)) {

@@ -185,12 +185,14 @@ bool session_asks_too_much(const struct session *s)
 /* It has asked for that, and hears of it as if a server had said so, where servers tell of it. */
 static enum err ask(struct session *s, const char *name, const char *value)
 {
-	enum err rc = params_put(s->worker->params, &s->asked, name, value);
+	const struct param *told = params_find(s->told, name);
 	bool news;
+	enum err rc;
 
-	return rc == ERR_OK && params_find(s->told, name) != NULL
-	               ? session_hear(s, name, value, &news)
-	               : rc;
+	if (told == NULL)
+		return params_put(s->worker->params, &s->asked, name, value);
+	rc = params_put(s->worker->params, &s->asked, told->name, value);
+	return rc == ERR_OK ? session_hear(s, name, value, &news) : rc;
 }
 
 static enum err ask_name(struct session *s, const char *name)

@@ -13,7 +13,7 @@ TestSuite(unasked, .timeout = 60);
 
 #define HOME "UTC"
 #define ELSEWHERE "Asia/Tokyo"
-#define RELOADS 1 /* of the server's configuration, in a test that has some */
+#define RELOADS (2 * ZONES)
 #define ZONES 3   /* one after the other by each of them, */
 #define TURNS 2   /* and all but the server's own by each transaction, the second one first */
 
@@ -130,6 +130,34 @@ static void put_effects(struct script *say, const char *query)
 	rolled_back += strncmp(query, "ROLLBACK", 8) == 0;
 }
 
+static size_t add_column(char *row, size_t at, const char *text)
+{
+	size_t n = strlen(text);
+
+	row[at] = row[at + 1] = row[at + 2] = '\0';
+	row[at + 3] = (char)n;
+	memcpy(row + at + 4, text, n);
+	return at + 4 + n;
+}
+
+/* Whose the time zone is, if the pooler asks for that. */
+static void put_source(struct script *say, const char *query)
+{
+	char row[300] = { 0, 4 }, hex[2 * sizeof(zone) + 1];
+	size_t at = 2;
+
+	if (strstr(query, "getdatabaseencoding") == NULL || strstr(query, "E'timezone'") == NULL)
+		return;
+	for (size_t i = 0; i <= strlen(zone); i++)
+		sprintf(hex + 2 * i, "%02x", (unsigned char)zone[i]);
+	hex[2 * strlen(zone)] = '\0';
+	at = add_column(row, at, "set");
+	at = add_column(row, at, "timezone");
+	at = add_column(row, at, hex);
+	at = add_column(row, at, strcmp(zone, usual) == 0 ? "configuration file" : "session");
+	script_put(say, 'D', row, at);
+}
+
 /* After an answer, when the client has it. */
 static void speak_when_told(SSL *ssl, struct script *say, bool inside)
 {
@@ -159,6 +187,7 @@ static void put_answer(struct script *say, const char *query)
 		put_end(say, "OK", "I");
 	} else {
 		put_effects(say, query);
+		put_source(say, query);
 		put_end(say, "SELECT 1", "I");
 	}
 }

@@ -41,6 +41,7 @@ struct pins {
 	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
 	struct buf setting; /* name and value, each with its NUL, of a SET that is all that is on its way */
+	struct buf explained; /* names of reported ones that texts of this transaction set, each with its NUL */
 	struct buf numbers; /* names and values with fractions as they were written, each with its NUL */
 };
 
@@ -58,6 +59,10 @@ bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading h
 enum err pins_set_done(struct server *srv) MUST_CHECK;
 /* That parameter of its session may have changed. */
 void pins_ask(struct server *srv, const char *name);
+/* A text of this transaction sets it. */
+bool pins_explain(const struct server *srv, const char *name);
+/* Between two transactions, and all reports are in. */
+void pins_transaction_ended(struct server *srv);
 /* There is something to ask for. */
 bool pins_ask_due(const struct server *srv);
 /* What is notified is for its session. */
