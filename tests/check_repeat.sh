@@ -69,8 +69,9 @@ esac
 [ "$1" != pgseal ] || prefix="pgseal lived, "
 echo "ok 1 - ${prefix}first"
 mkdir alone 2>/dev/null || [ "$run" -eq 1 ] || echo "not ok 2 - not alone"
+[ "$1$run" != raced1 ] || echo "# WARNING: ThreadSanitizer: data race"
 case $1$run in
-once*1 | never* | fewer1 | pgseal"$PGSEAL_DIES_IN") echo "not ok 2 - ${prefix}second" && echo "# words of $1, run $run" ;;
+raced1 | once*1 | never* | fewer1 | pgseal"$PGSEAL_DIES_IN") echo "not ok 2 - ${prefix}second" && echo "# words of $1, run $run" ;;
 *) echo "ok 2 - ${prefix}second" ;;
 esac
 rmdir alone 2>/dev/null
@@ -130,6 +131,10 @@ ends() { # lines, success expected
 said() { # words, times
 	[ "$(grep -c "$1" "$scratch/said")" -eq "$2" ]
 }
+
+check "raced"
+ends "1 passed, 1 failed" no && said "is no accident" 1
+verdict $? "what a sanitizer has told stays failed"
 
 check "good"
 ends "2 passed, 0 failed" yes && [ "$(runs good)" -eq 1 ]
