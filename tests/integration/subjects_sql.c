@@ -61,13 +61,12 @@ void say_call(struct talker *t)
 {
 	static const uint32_t functions[] = { 177, 177, 1, 154, 89 };
 	static const char *const values[] = { "1", "22", "0", "x" };
-	const char *a = PICK(t, values), *b = PICK(t, values);
+	struct call c = { PICK(t, functions), { PICK(t, values), PICK(t, values) } };
 
-	utter_call(t, PICK(t, functions), a, b);
+	utter_call(t, &c);
 }
 
-/* Either in a Query or in a batch. */
-static void say_sql(struct talker *t, const char *sql)
+void say_sql(struct talker *t, const char *sql)
 {
 	const struct phrase p = { sql, "" };
 
@@ -187,8 +186,17 @@ void say_prepare(struct talker *t)
 	};
 	static const char *const shared[] = {
 		"EXECUTE a",
+		"EXECUTE a (#)",
+		"execute /* it */ B ('2', '3')",
+		"EXECUTE a; EXECUTE c",
+		"EXECUTE \"d\" (NULL)",
 		"DEALLOCATE b",
+		"DEALLOCATE a; DEALLOCATE \"a\"",
+		"DEALLOCATE ALL",
 		"PREPARE c AS SELECT 'by SQL'",
+		"PREPARE a (text) AS SELECT $1 || 'by SQL'; EXECUTE a ('#')",
+		"DEALLOCATE c; PREPARE c AS SELECT '#' AS again",
+		"BEGIN; DEALLOCATE a; ROLLBACK",
 	};
 
 	if ((t->topics & TOPIC_CATALOG) && chance(t, 5))

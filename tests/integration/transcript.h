@@ -16,7 +16,8 @@
 #include <stdio.h>
 
 #define TRANSCRIPT_PARAMETERS 32
-#define TRANSCRIPT_STEPS 100
+#define TRANSCRIPT_STEPS 164
+#define TRANSCRIPT_ASKED "asked " /* begin of what lastval() or currval() says */
 
 struct transcript_parameter {
 	char name[64], value[128], told[128]; /* told: as written down last */
@@ -42,7 +43,8 @@ void transcript_hear(struct transcript *t, const uint8_t *at, size_t n);
 /* Something that is no message: the connection broke off, or nothing more came. */
 void transcript_note(struct transcript *t, const char *what);
 
-/* Where the first message that differs begins; false: they are equal. */
+/* Where in a the first message that differs begins; false: they are equal. Where a has heard a value that begins with
+ * TRANSCRIPT_ASKED, b may have heard error 55000 in its place. */
 bool transcript_differ(const struct transcript *a, const struct transcript *b, size_t *where);
 /* Messages for people, one to a line. */
 void transcript_print(FILE *f, const uint8_t *at, size_t n);
