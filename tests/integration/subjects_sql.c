@@ -265,6 +265,7 @@ void say_copy_early_sync(struct talker *t)
 
 	utter_query(t, "ROLLBACK");
 	utter_query(t, "RESET default_transaction_read_only");
+	utter_query(t, "RESET ROLE");
 	utter_end(t);
 	utter_parse(t, UTTER_UNNAMED, &copy);
 	utter_bind_to(t, "", "", "");

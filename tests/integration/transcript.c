@@ -110,6 +110,11 @@ static void keep_fields(struct transcript *t, char type, const uint8_t *body, si
 	free(fields);
 }
 
+static bool has(const uint8_t *body, size_t n, const char *part)
+{
+	return n > 0 && memmem(body, n, part, strlen(part)) != NULL;
+}
+
 /* Several things are wrong with one message: which of them is found first may differ. A statement that has
  * changed is noticed by PostgreSQL behind a Bind's wrong number of parameters, by pgseal before. */
 static bool is_either(const uint8_t *body, size_t n)
@@ -120,9 +125,24 @@ static bool is_either(const uint8_t *body, size_t n)
 	};
 
 	for (size_t i = 0; i < sizeof(either) / sizeof(either[0]); i++)
-		if (memmem(body, n, either[i], strlen(either[i])) != NULL)
+		if (has(body, n, either[i]))
 			return true;
 	return false;
+}
+
+/* PostgreSQL's own words about a statement of the protocol that SQL has met: its name on the server is in them. */
+static const char *without_name(const uint8_t *body, size_t n)
+{
+	static const char *const words[] = {
+		"C42601|wrong number of parameters for prepared statement",
+		"C42P05|prepared statement already exists",
+	};
+
+	if (has(body, n, "Mwrong number of parameters for prepared statement \""))
+		return words[0];
+	if (has(body, n, "Mprepared statement \"") && has(body, n, "\" already exists"))
+		return words[1];
+	return NULL;
 }
 
 static void count(struct transcript *t, char type)
@@ -147,14 +167,18 @@ static void forget_half_a_description(struct transcript *t)
 
 static void take(struct transcript *t, char type, const uint8_t *body, size_t n)
 {
+	const char *words = NULL;
+
 	count(t, type);
 	if (type == 'E' && !t->places)
 		forget_half_a_description(t);
 	t->described = type == 't' ? t->len + 1 : 0;
+	if (type == 'E' && !t->places)
+		words = is_either(body, n) ? "it does not fit" : without_name(body, n);
 	if (type == 'S')
 		learn_parameter(t, (const char *)body);
-	else if (type == 'E' && !t->places && is_either(body, n))
-		keep(t, type, "it does not fit", sizeof("it does not fit"));
+	else if (words != NULL)
+		keep(t, type, words, strlen(words) + 1);
 	else if (type == 'E' || type == 'N')
 		keep_fields(t, type, body, n);
 	if (type == 'Z')
@@ -199,11 +223,6 @@ static struct heard next_heard(const struct transcript *t, size_t *at)
 	return h;
 }
 
-static bool has(const struct heard *h, const char *part, size_t n)
-{
-	return memmem(h->body, h->n, part, n) != NULL;
-}
-
 static bool is_same(const struct heard *a, const struct heard *b)
 {
 	return a->type == b->type && a->n == b->n &&
@@ -213,10 +232,8 @@ static bool is_same(const struct heard *a, const struct heard *b)
 /* The value of a sequence, and the error that there is none. */
 static bool is_unanswered(const struct heard *a, const struct heard *b)
 {
-	static const char code[] = "C55000";
-
-	return a->type == 'D' && b->type == 'E' && b->body != NULL &&
-	       has(a, TRANSCRIPT_ASKED, strlen(TRANSCRIPT_ASKED)) && has(b, code, sizeof(code));
+	return a->type == 'D' && b->type == 'E' && has(a->body, a->n, TRANSCRIPT_ASKED) &&
+	       has(b->body, b->n, "C55000");
 }
 
 bool transcript_differ(const struct transcript *a, const struct transcript *b, size_t *where)

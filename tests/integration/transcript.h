@@ -5,6 +5,7 @@
  *   ReadyForQuery, sorted, however often and whenever it was told;
  * - where told so, file, line and routine of errors and notices (fields F, L, R);
  * - what of several things that are wrong with a Bind is told, likewise;
+ * - the name of a statement of the protocol in what PostgreSQL says about it to SQL, likewise;
  * - a ParameterDescription right before an error: PostgreSQL finds out between the two that a statement no
  *   longer yields what it did, pgseal before. */
 #ifndef PGSEAL_TESTS_TRANSCRIPT_H
