@@ -184,11 +184,12 @@ void say_prepare(struct talker *t)
 		"BEGIN; PREPARE x AS SELECT 'in a block'; ROLLBACK",
 		"PREPARE x AS SELECT nonsense",
 	};
+	/* EXECUTE of those of say_shape has an answer where PostgreSQL says that the result has changed. */
 	static const char *const shared[] = {
-		"EXECUTE a",
-		"EXECUTE a (#)",
-		"execute /* it */ B ('2', '3')",
-		"EXECUTE a; EXECUTE c",
+		"EXECUTE c",
+		"EXECUTE c (#)",
+		"execute /* it */ D ('2', '3')",
+		"EXECUTE d; EXECUTE c",
 		"EXECUTE \"d\" (NULL)",
 		"DEALLOCATE b",
 		"DEALLOCATE a; DEALLOCATE \"a\"",

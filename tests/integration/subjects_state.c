@@ -166,8 +166,8 @@ static void say_dialect_word(struct talker *t)
 /* One statement, parsed and executed under parameters that change in between. */
 void say_dialect(struct talker *t)
 {
-	static const char *const by_sql[] = { "EXECUTE a", "EXECUTE b ('1')", "execute C (null)",
-		                              "EXECUTE d(#)" };
+	static const char *const by_sql[] = { "EXECUTE c", "EXECUTE C ('1')", "execute d (null)",
+		                              "EXECUTE \"d\"(#)" };
 	int name = (int)roll(t, UTTER_UNNAMED);
 
 	if (chance(t, 50)) {

@@ -80,7 +80,7 @@ static void grant_roles(void)
 {
 	PGconn *conn = rig_admin_connect("postgres");
 
-	rig_exec(conn, "SELECT pg_advisory_lock(1)");
+	rig_exec(conn, "SET client_min_messages = warning; SELECT pg_advisory_lock(1)");
 	rig_exec(conn, "GRANT app_ro, app_rw TO alice");
 	PQfinish(conn);
 }
