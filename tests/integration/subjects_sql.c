@@ -196,7 +196,7 @@ void say_prepare(struct talker *t)
 		"DEALLOCATE ALL",
 		"PREPARE c AS SELECT 'by SQL'",
 		"PREPARE a (text) AS SELECT $1 || 'by SQL'; EXECUTE a ('#')",
-		"DEALLOCATE c; PREPARE c AS SELECT '#' AS again",
+		"DEALLOCATE c; EXECUTE d",
 		"BEGIN; DEALLOCATE a; ROLLBACK",
 	};
 

@@ -239,8 +239,18 @@ static void say_drawing(struct talker *t)
 		"INSERT INTO @.drawn (word) SELECT 'many' FROM generate_series(1, 3)",
 		"SELECT nextval('@.drawn_id_seq')",
 		"SELECT nextval('@.tickets')",
+	};
+
+	say_sql(t, PICK(t, words));
+}
+
+/* Means something to currval(), and nothing to lastval(). */
+static void say_setting(struct talker *t)
+{
+	static const char *const words[] = {
 		"SELECT setval('@.tickets', 40)",
 		"SELECT setval('@.tickets', 50, false)",
+		"SELECT setval('@.drawn_id_seq', 60)",
 	};
 
 	say_sql(t, PICK(t, words));
@@ -268,8 +278,10 @@ void say_sequence(struct talker *t)
 		say_drawing(t);
 		utter_query(t, "SELECT lastval() - lastval()");
 		utter_query(t, chance(t, 70) ? "COMMIT" : "ROLLBACK");
-	} else if (chance(t, 70)) {
+	} else if (chance(t, 60)) {
 		say_drawing(t);
+	} else if (chance(t, 50)) {
+		say_setting(t);
 	} else if (chance(t, 30)) {
 		utter_query(t, "DISCARD SEQUENCES");
 	}

@@ -94,11 +94,11 @@ static void make_database(const char *database)
 
 /* --- what is told about a difference --- */
 
-static void print_heard(const char *whose, const struct transcript *t, size_t from, size_t where)
+static void print_heard(const char *whose, const struct transcript *t, int first, size_t most)
 {
-	size_t left = from < t->len ? t->len - from : 0, most = where - from + 500;
+	size_t from = first > 0 ? t->marks[first - 1] : 0, left = t->len - from;
 
-	fprintf(stderr, "  %s (differs %zu bytes on):\n", whose, where - from);
+	fprintf(stderr, "  %s:\n", whose);
 	transcript_print(stderr, t->heard + from, left < most ? left : most);
 }
 
@@ -114,7 +114,7 @@ static void tell(const struct round *r, int client, size_t where)
 {
 	const struct conversation *c = &r->says[client];
 	const struct transcript *direct = &r->direct[client], *pooled = &r->pooled[client];
-	size_t from = 0;
+	size_t from = 0, most;
 	int first = 0, last = 0;
 
 	while (last < c->count - 1 && direct->marks[last] <= where) {
@@ -128,8 +128,9 @@ static void tell(const struct round *r, int client, size_t where)
 	        "PGSEAL_SEED=%ju PGSEAL_CONVERSATIONS=%d: client %d, steps %d to %d of %d\n",
 	        (uintmax_t)r->seed, CONVERSATION_CLIENTS, client, first, last, c->count);
 	print_said(c, last);
-	print_heard("PostgreSQL", direct, from, where);
-	print_heard("pgseal", pooled, from, where);
+	most = where - from + 500;
+	print_heard("PostgreSQL", direct, first, most);
+	print_heard("pgseal", pooled, first, most);
 }
 
 /* --- rounds --- */

@@ -174,15 +174,19 @@ static void take(struct transcript *t, char type, const uint8_t *body, size_t n)
 		forget_half_a_description(t);
 	t->described = type == 't' ? t->len + 1 : 0;
 	if (type == 'E' && !t->places)
-		words = is_either(body, n) ? "it does not fit" : without_name(body, n);
+		words = is_either(body, n) || (t->aborted && has(body, n, "C26000"))
+		                ? "it does not fit"
+		                : without_name(body, n);
 	if (type == 'S')
 		learn_parameter(t, (const char *)body);
 	else if (words != NULL)
 		keep(t, type, words, strlen(words) + 1);
 	else if (type == 'E' || type == 'N')
 		keep_fields(t, type, body, n);
-	if (type == 'Z')
+	if (type == 'Z') {
+		t->aborted = n == 1 && body[0] == 'E';
 		keep_parameters(t);
+	}
 	if (strchr("SENK", type) == NULL)
 		keep(t, type, body, n);
 }

@@ -5,6 +5,7 @@
  *   ReadyForQuery, sorted, however often and whenever it was told;
  * - where told so, file, line and routine of errors and notices (fields F, L, R);
  * - what of several things that are wrong with a Bind is told, likewise;
+ * - whether a statement is missing or the transaction has failed, where both is true;
  * - the name of a statement of the protocol in what PostgreSQL says about it to SQL, likewise;
  * - a ParameterDescription right before an error: PostgreSQL finds out between the two that a statement no
  *   longer yields what it did, pgseal before. */
@@ -36,6 +37,7 @@ struct transcript {
 	int ready;   /* ReadyForQuery so far */
 	int answers; /* since the last of them: ends of answers to messages of a batch */
 	bool failed; /* since the last of them: an error */
+	bool aborted; /* so was the transaction at the last of them */
 };
 
 void transcript_free(struct transcript *t);
