@@ -295,6 +295,15 @@ static bool is_about_setup(const struct server *srv, char type)
 	return srv->steps.setup > 0 && (type == 'N' || (type == 'A' && !pins_listen(srv)));
 }
 
+/* Nor is this: it has heard all warnings about a statement that is prepared once more, perhaps under other parameters. */
+static bool is_about_ours(struct server *srv, char type)
+{
+	const struct step *step = steps_front(&srv->steps);
+
+	return type == 'N' && step != NULL && step->kind == STEP_OUR_PARSE &&
+	       tracker_at_extended(&srv->tracker) && step->seq == srv->tracker.answered;
+}
+
 /* What the client's messages and ours have come to, by the books that are kept about them. */
 static enum err account_answer(struct server *srv, const struct frame *f, const uint8_t *body,
                                bool *ours)
@@ -346,7 +355,8 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	}
 	if (srv->chore != CHORE_NONE)
 		rc = chore_step(srv, f, body);
-	srv->dropping = srv->dropping || ours || known || is_about_setup(srv, type);
+	srv->dropping = srv->dropping || ours || known || is_about_setup(srv, type) ||
+	                is_about_ours(srv, type);
 	return rc;
 }
 

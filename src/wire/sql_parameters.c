@@ -80,6 +80,17 @@ static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
 	return is_digit(exponent, end) ? skip_digits(exponent, end) : p;
 }
 
+/* One that PostgreSQL, which puts identifiers in lower case and cuts them, takes as it stands there. */
+static bool is_plain(struct bytes word)
+{
+	size_t i;
+
+	for (i = 0; i < word.len; i++)
+		if (word.at[i] >= 0x80 || sql_lower(word.at[i]) != word.at[i])
+			return false;
+	return word.len <= SQL_NAME_MAX;
+}
+
 /* A number, word or literal that begins with this token, which is taken, and is all that follows. */
 static struct bytes exact_value(struct sql_lexer *x, const struct sql_token *t)
 {
@@ -89,7 +100,7 @@ static struct bytes exact_value(struct sql_lexer *x, const struct sql_token *t)
 	if (t->kind == SQL_SIGN && behind > at) {
 		value = (struct bytes){ at, (size_t)(behind - at) };
 		x->at = behind;
-	} else if (t->kind != SQL_STRING && t->kind != SQL_WORD) {
+	} else if (t->kind != SQL_STRING && (t->kind != SQL_WORD || !is_plain(value))) {
 		return (struct bytes){ NULL, 0 };
 	}
 	return sql_at_end(x) ? value : (struct bytes){ NULL, 0 };

@@ -17,7 +17,10 @@ static const struct {
 	{ TOPIC_PARAMETERS, 5, say_parameter },  { TOPIC_UNREPORTED, 5, say_unreported },
 	{ TOPIC_PREPARE, 5, say_prepare },       { TOPIC_COPY, 2, say_copy_in },
 	{ TOPIC_COPY, 1, say_copy_early_sync },  { TOPIC_COPY, 1, say_copy_in_batch },
-	{ TOPIC_COPY, 2, say_copy_out },
+	{ TOPIC_COPY, 2, say_copy_out },         { TOPIC_ROLES, 4, say_role },
+	{ TOPIC_ENCODINGS, 5, say_encoding },    { TOPIC_DIALECTS, 6, say_dialect },
+	{ TOPIC_PARAMETERS, 2, say_local },      { TOPIC_SEQUENCES, 4, say_sequence },
+	{ TOPIC_FUNCTIONS, 1, say_function },
 };
 
 static void say_something(struct talker *t)
@@ -41,9 +44,11 @@ static void say_something(struct talker *t)
 /* Nothing is left of another conversation. */
 static void say_hello(struct talker *t)
 {
-	utter_query(t, "TRUNCATE @.rows, @.keyed");
+	utter_query(t, "TRUNCATE @.rows, @.keyed, @.drawn RESTART IDENTITY");
+	utter_query(t, "ALTER SEQUENCE @.tickets RESTART");
 	utter_query(t, "DO $$ BEGIN PERFORM set_config('client_min_messages', 'error', true); "
-	               "DROP TABLE IF EXISTS @.shape; END $$");
+	               "DROP TABLE IF EXISTS @.shape; "
+	               "PERFORM lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = 9000#; END $$");
 	utter_end(t);
 }
 

@@ -1,15 +1,16 @@
 /* What a client says to PostgreSQL in one session: made up at random, the same for the same seed.
  *
  * It is such that PostgreSQL's answers are the same each time: nothing of clocks, of process numbers, of
- * what other clients do. The client's tables c<number>.rows and c<number>.keyed must be there, and it
- * must be free to make others there. */
+ * what other clients do. The client's tables c<number>.rows, c<number>.keyed and c<number>.drawn, whose id
+ * is serial, must be there, and the sequence c<number>.tickets, and it must be free to make others there. It may
+ * be app_ro and app_rw. */
 #ifndef PGSEAL_TESTS_CONVERSATION_H
 #define PGSEAL_TESTS_CONVERSATION_H
 
 #include "tests/integration/frames.h"
 
 #define CONVERSATION_CLIENTS 4
-#define CONVERSATION_STEPS 96
+#define CONVERSATION_STEPS 160
 #define CONVERSATION_END "the end" /* the only value of the last answer */
 
 /* What may come up. */
@@ -27,7 +28,13 @@ enum conversation_topic {
 	TOPIC_FOLDED = 1 << 9,  /* statements whose meaning the parameters at Parse settle */
 	TOPIC_HIDDEN = 1 << 10, /* unreported parameters, set by a function */
 	TOPIC_CATALOG = 1 << 11, /* pg_prepared_statements */
-	TOPIC_ALL = (1 << 12) - 1,
+	/* what a session has of its own */
+	TOPIC_ROLES = 1 << 12,
+	TOPIC_ENCODINGS = 1 << 13, /* client_encoding, and what is not ASCII */
+	TOPIC_DIALECTS = 1 << 14,  /* statements whose constants mean what the parameters say */
+	TOPIC_SEQUENCES = 1 << 15, /* lastval() and currval() */
+	TOPIC_FUNCTIONS = 1 << 16, /* FunctionCall of what leaves something */
+	TOPIC_ALL = (1 << 17) - 1,
 };
 
 /* What is said in one go, by one or several writes. */

@@ -27,10 +27,11 @@ struct exchange {
 	int64_t deadline_ms; /* unless something happens */
 };
 
-static void log_in(struct partner *p, const struct rig *rig, const char *database)
+static void log_in(struct partner *p, const struct rig *rig, const char *database,
+                   const char *cert)
 {
 	const char *const params[] = { "user", "alice", "database", database, NULL };
-	struct rig_tls how = { .cert = rig != NULL ? "alice" : "pgseal" };
+	struct rig_tls how = { .cert = rig != NULL ? cert : "pgseal" };
 	uint8_t packet[1024];
 
 	p->ssl = rig_tls_connect(rig, &how, NULL);
@@ -39,10 +40,21 @@ static void log_in(struct partner *p, const struct rig *rig, const char *databas
 	p->due = 1; /* behind the login */
 }
 
+static void log_out(struct partner *p)
+{
+	static const uint8_t goodbye[] = { 'X', 0, 0, 0, 4 };
+
+	if (!p->broken)
+		rig_tls_send(p->ssl, goodbye, sizeof(goodbye));
+	rig_tls_free(p->ssl);
+	p->over = true;
+}
+
 static void break_off(struct partner *p, const char *why)
 {
 	transcript_note(p->hears, why);
-	p->over = p->broken = true;
+	p->broken = true;
+	log_out(p);
 }
 
 /* All that has come; true if there was anything. */
@@ -77,7 +89,8 @@ static bool is_answered(const struct partner *p, const struct step *s)
 	return s->answers == 0 || t->failed || t->answers >= s->answers;
 }
 
-/* Steps of which all has been said and heard are over. */
+/* Steps of which all has been said and heard are over. Who is at the end leaves: others may wait for the
+ * server that it keeps. */
 static void advance(struct partner *p)
 {
 	const struct step *s = &p->says->steps[p->step];
@@ -86,7 +99,7 @@ static void advance(struct partner *p)
 		p->hears->marks[p->step] = s->wait ? p->hears->len : 0;
 		p->said = 0;
 		if (++p->step == p->says->count)
-			p->over = true;
+			log_out(p);
 		s++;
 	}
 }
@@ -185,18 +198,9 @@ static void turn(struct exchange *x)
 			break_off(&x->partners[i], "nothing more comes");
 }
 
-static void log_out(struct partner *p)
-{
-	static const uint8_t goodbye[] = { 'X', 0, 0, 0, 4 };
-
-	if (!p->broken)
-		rig_tls_send(p->ssl, goodbye, sizeof(goodbye));
-	rig_tls_free(p->ssl);
-}
-
 bool exchange_run(const struct rig *rig, const char *database, uint64_t seed,
-                  const struct conversation *conversations, struct transcript *transcripts,
-                  int clients)
+                  const char *const *certs, const struct conversation *conversations,
+                  struct transcript *transcripts, int clients)
 {
 	struct exchange x = { .count = clients, .dice = seed * 2 + 1 };
 	bool whole = true;
@@ -204,14 +208,12 @@ bool exchange_run(const struct rig *rig, const char *database, uint64_t seed,
 	for (int i = 0; i < clients; i++) {
 		x.partners[i].says = &conversations[i];
 		x.partners[i].hears = &transcripts[i];
-		log_in(&x.partners[i], rig, database);
+		log_in(&x.partners[i], rig, database, rig != NULL ? certs[i] : NULL);
 	}
 	x.deadline_ms = rig_now_ms() + RIG_PATIENCE_MS;
 	while (!all_over(&x))
 		turn(&x);
-	for (int i = 0; i < clients; i++) {
+	for (int i = 0; i < clients; i++)
 		whole = whole && !x.partners[i].broken;
-		log_out(&x.partners[i]);
-	}
 	return whole;
 }

@@ -15,6 +15,8 @@ void say_shape(struct talker *t);
 void say_query(struct talker *t);
 void say_block(struct talker *t);
 void say_call(struct talker *t);
+/* Either in a Query or in a batch. */
+void say_sql(struct talker *t, const char *sql);
 void say_parameter(struct talker *t);
 void say_unreported(struct talker *t);
 void say_prepare(struct talker *t);
@@ -22,5 +24,15 @@ void say_copy_in(struct talker *t);
 void say_copy_early_sync(struct talker *t);
 void say_copy_in_batch(struct talker *t);
 void say_copy_out(struct talker *t);
+
+/* subjects_state.c */
+void say_role(struct talker *t);
+void say_encoding(struct talker *t);
+void say_dialect(struct talker *t);
+void say_local(struct talker *t);
+void say_sequence(struct talker *t);
+void say_function(struct talker *t);
+/* A statement whose meaning the parameters at Parse settle. */
+const struct phrase *some_constant(struct talker *t);
 
 #endif

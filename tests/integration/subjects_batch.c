@@ -33,12 +33,6 @@ static const struct phrase phrases[] = {
 	{ "SELECT 1; SELECT 2", "" },
 };
 
-/* Their DateStyle is that of the Parse. */
-static const struct phrase folded[] = {
-	{ "SELECT date '01/02/2024' - date '2024-01-01'", "" },
-	{ "SELECT timestamptz '2024-06-01 12:00' > '2024-06-01 11:00+00'", "" },
-};
-
 static const char *const portals[] = { "", "", "p", "q" };
 
 /* Whose portal may be executed now. Not the unnamed one of before: where a Query has failed in a block, it
@@ -51,7 +45,7 @@ static const char *some_portal(struct talker *t)
 static const struct phrase *some_phrase(struct talker *t)
 {
 	if ((t->topics & TOPIC_FOLDED) && chance(t, 5))
-		return &PICK(t, folded);
+		return some_constant(t);
 	return &PICK(t, phrases);
 }
 

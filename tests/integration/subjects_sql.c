@@ -61,13 +61,12 @@ void say_call(struct talker *t)
 {
 	static const uint32_t functions[] = { 177, 177, 1, 154, 89 };
 	static const char *const values[] = { "1", "22", "0", "x" };
-	const char *a = PICK(t, values), *b = PICK(t, values);
+	struct call c = { PICK(t, functions), { PICK(t, values), PICK(t, values) } };
 
-	utter_call(t, PICK(t, functions), a, b);
+	utter_call(t, &c);
 }
 
-/* Either in a Query or in a batch. */
-static void say_sql(struct talker *t, const char *sql)
+void say_sql(struct talker *t, const char *sql)
 {
 	const struct phrase p = { sql, "" };
 
@@ -185,10 +184,20 @@ void say_prepare(struct talker *t)
 		"BEGIN; PREPARE x AS SELECT 'in a block'; ROLLBACK",
 		"PREPARE x AS SELECT nonsense",
 	};
+	/* EXECUTE of those of say_shape has an answer where PostgreSQL says that the result has changed. */
 	static const char *const shared[] = {
-		"EXECUTE a",
+		"EXECUTE c",
+		"EXECUTE c (#)",
+		"execute /* it */ D ('2', '3')",
+		"EXECUTE d; EXECUTE c",
+		"EXECUTE \"d\" (NULL)",
 		"DEALLOCATE b",
+		"DEALLOCATE a; DEALLOCATE \"a\"",
+		"DEALLOCATE ALL",
 		"PREPARE c AS SELECT 'by SQL'",
+		"PREPARE a (text) AS SELECT $1 || 'by SQL'; EXECUTE a ('#')",
+		"DEALLOCATE c; EXECUTE d",
+		"BEGIN; DEALLOCATE a; ROLLBACK",
 	};
 
 	if ((t->topics & TOPIC_CATALOG) && chance(t, 5))
@@ -257,6 +266,7 @@ void say_copy_early_sync(struct talker *t)
 
 	utter_query(t, "ROLLBACK");
 	utter_query(t, "RESET default_transaction_read_only");
+	utter_query(t, "RESET ROLE");
 	utter_end(t);
 	utter_parse(t, UTTER_UNNAMED, &copy);
 	utter_bind_to(t, "", "", "");

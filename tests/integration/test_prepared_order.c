@@ -179,6 +179,36 @@ Test(prepared_order, held_query_goes_on_behind_a_late_cancel)
 	duo_finish();
 }
 
+/* ---- warnings ---- */
+
+static void count_warning(void *count, const PGresult *warning)
+{
+	cr_assert_str_eq(PQresultErrorField(warning, PG_DIAG_SQLSTATE), "22P06");
+	++*(int *)count;
+}
+
+/* Under other parameters it is prepared once more, which is no business of its client's. */
+Test(prepared_order, warning_about_a_text_comes_with_its_parse_only)
+{
+	int heard = 0;
+	PGconn *conn;
+	PGresult *res;
+
+	duo_start("o_warning", 1, NULL);
+	conn = rig_connect(duo_rig, "dbname=o_warning");
+	PQsetNoticeReceiver(conn, count_warning, &heard);
+	rig_exec(conn, "SET standard_conforming_strings = off");
+	PQclear(PQprepare(conn, "s", "SELECT length('\\\\')", 0, NULL));
+	cr_assert_eq(heard, 1);
+	rig_exec(conn, "SET transform_null_equals = on");
+	res = PQexecPrepared(conn, "s", 0, NULL, NULL, NULL, 0);
+	cr_assert_str_eq(PQgetvalue(res, 0, 0), "1");
+	cr_assert_eq(heard, 1);
+	PQclear(res);
+	PQfinish(conn);
+	duo_finish();
+}
+
 /* ---- names that are ours on servers ---- */
 
 Test(prepared_order, name_like_ours_without_room_on_servers)

@@ -110,6 +110,11 @@ static void keep_fields(struct transcript *t, char type, const uint8_t *body, si
 	free(fields);
 }
 
+static bool has(const uint8_t *body, size_t n, const char *part)
+{
+	return n > 0 && memmem(body, n, part, strlen(part)) != NULL;
+}
+
 /* Several things are wrong with one message: which of them is found first may differ. A statement that has
  * changed is noticed by PostgreSQL behind a Bind's wrong number of parameters, by pgseal before. */
 static bool is_either(const uint8_t *body, size_t n)
@@ -120,9 +125,24 @@ static bool is_either(const uint8_t *body, size_t n)
 	};
 
 	for (size_t i = 0; i < sizeof(either) / sizeof(either[0]); i++)
-		if (memmem(body, n, either[i], strlen(either[i])) != NULL)
+		if (has(body, n, either[i]))
 			return true;
 	return false;
+}
+
+/* PostgreSQL's own words about a statement of the protocol that SQL has met: its name on the server is in them. */
+static const char *without_name(const uint8_t *body, size_t n)
+{
+	static const char *const words[] = {
+		"C42601|wrong number of parameters for prepared statement",
+		"C42P05|prepared statement already exists",
+	};
+
+	if (has(body, n, "Mwrong number of parameters for prepared statement \""))
+		return words[0];
+	if (has(body, n, "Mprepared statement \"") && has(body, n, "\" already exists"))
+		return words[1];
+	return NULL;
 }
 
 static void count(struct transcript *t, char type)
@@ -147,18 +167,26 @@ static void forget_half_a_description(struct transcript *t)
 
 static void take(struct transcript *t, char type, const uint8_t *body, size_t n)
 {
+	const char *words = NULL;
+
 	count(t, type);
 	if (type == 'E' && !t->places)
 		forget_half_a_description(t);
 	t->described = type == 't' ? t->len + 1 : 0;
+	if (type == 'E' && !t->places)
+		words = is_either(body, n) || (t->aborted && has(body, n, "C26000"))
+		                ? "it does not fit"
+		                : without_name(body, n);
 	if (type == 'S')
 		learn_parameter(t, (const char *)body);
-	else if (type == 'E' && !t->places && is_either(body, n))
-		keep(t, type, "it does not fit", sizeof("it does not fit"));
+	else if (words != NULL)
+		keep(t, type, words, strlen(words) + 1);
 	else if (type == 'E' || type == 'N')
 		keep_fields(t, type, body, n);
-	if (type == 'Z')
+	if (type == 'Z') {
+		t->aborted = n == 1 && body[0] == 'E';
 		keep_parameters(t);
+	}
 	if (strchr("SENK", type) == NULL)
 		keep(t, type, body, n);
 }
@@ -180,19 +208,53 @@ void transcript_hear(struct transcript *t, const uint8_t *at, size_t n)
 
 /* --- two of them --- */
 
+struct heard {
+	char type;
+	const uint8_t *body;
+	size_t n;
+};
+
+/* What is there at *at; *at goes on after it. Type 0: the end. */
+static struct heard next_heard(const struct transcript *t, size_t *at)
+{
+	struct heard h = { 0 };
+
+	if (!message_at(t->heard + *at, t->len - *at, &h.n))
+		return h;
+	h.type = (char)t->heard[*at];
+	h.body = t->heard + *at + HEADER;
+	*at += HEADER + h.n;
+	return h;
+}
+
+static bool is_same(const struct heard *a, const struct heard *b)
+{
+	return a->type == b->type && a->n == b->n &&
+	       (a->n == 0 || memcmp(a->body, b->body, a->n) == 0);
+}
+
+/* The value of a sequence, and the error that there is none. */
+static bool is_unanswered(const struct heard *a, const struct heard *b)
+{
+	return a->type == 'D' && b->type == 'E' && has(a->body, a->n, TRANSCRIPT_ASKED) &&
+	       has(b->body, b->n, "C55000");
+}
+
 bool transcript_differ(const struct transcript *a, const struct transcript *b, size_t *where)
 {
-	size_t at = 0, n, m;
+	size_t at = 0, there = 0;
+	struct heard h, k;
 
-	while (at < a->len && at < b->len) {
-		cr_assert(message_at(a->heard + at, a->len - at, &n));
-		cr_assert(message_at(b->heard + at, b->len - at, &m));
-		if (n != m || memcmp(a->heard + at, b->heard + at, HEADER + n) != 0)
-			break;
-		at += HEADER + n;
-	}
-	*where = at;
-	return at < a->len || at < b->len;
+	do {
+		*where = at;
+		h = next_heard(a, &at);
+		k = next_heard(b, &there);
+		if (is_unanswered(&h, &k)) /* nor is there a CommandComplete */
+			next_heard(a, &at);
+		else if (!is_same(&h, &k))
+			return true;
+	} while (h.type != 0);
+	return false;
 }
 
 static void print_body(FILE *f, const uint8_t *at, size_t n)

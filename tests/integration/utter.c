@@ -257,19 +257,29 @@ void utter_fail(struct talker *t, const char *why)
 	put(t, 'f', &b);
 }
 
-void utter_call(struct talker *t, uint32_t function, const char *a, const char *b)
+static void add_argument(struct body *b, const struct talker *t, const char *arg)
 {
-	struct body body = { 0 };
+	struct body value = { 0 };
 
-	add_u32(&body, function);
-	add_u16(&body, 0);
-	add_u16(&body, 2);
-	add_u32(&body, strlen(a));
-	add(&body, a, strlen(a));
-	add_u32(&body, strlen(b));
-	add(&body, b, strlen(b));
-	add_u16(&body, 0);
-	put_request(t, 'F', &body);
+	add_sql(&value, t, arg);
+	add_u32(b, value.len - 1);
+	add(b, value.at, value.len - 1);
+}
+
+void utter_call(struct talker *t, const struct call *c)
+{
+	struct body b = { 0 };
+	size_t n = 0;
+
+	while (c->args[n] != NULL)
+		n++;
+	add_u32(&b, c->function);
+	add_u16(&b, 0);
+	add_u16(&b, n);
+	for (size_t i = 0; i < n; i++)
+		add_argument(&b, t, c->args[i]);
+	add_u16(&b, 0);
+	put_request(t, 'F', &b);
 }
 
 /* --- steps --- */

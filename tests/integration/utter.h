@@ -14,6 +14,12 @@ struct phrase {
 	const char *params;
 };
 
+/* A function and its arguments, in which @ and # stand for the same; NULL after the last. */
+struct call {
+	uint32_t function;
+	const char *args[4];
+};
+
 struct talker {
 	struct conversation *to;
 	uint64_t dice;
@@ -51,8 +57,7 @@ void utter_copy_query(struct talker *t, const char *sql);
 void utter_data(struct talker *t, const char *text);
 void utter_done(struct talker *t);
 void utter_fail(struct talker *t, const char *why);
-/* Sum of two texts by that function. */
-void utter_call(struct talker *t, uint32_t function, const char *a, const char *b);
+void utter_call(struct talker *t, const struct call *c);
 
 /* The step is whole; the client listens to all of its answers before it says the next. */
 void utter_end(struct talker *t);

@@ -99,8 +99,8 @@ struct sql_mention {
 	size_t at, len;
 	/* It may lead the parameter back to the value that it had after the login. */
 	bool resets;
-	/* Of SQL_SET, SQL_SET_LOCAL: where the value stands if it is one number or word, or one literal that has its value
-	 * between its quotes byte for byte (these are not in it). len 0: it is anything else. */
+	/* Of SQL_SET, SQL_SET_LOCAL: where the value stands if it is one number, one word in lower case, or one literal
+	 * that has its value between its quotes byte for byte (these are not in it). len 0: it is anything else. */
 	size_t value_at, value_len;
 	/* What the name means. Of a statement: without quotes, in lower case if there were none,
 	 * cut where PostgreSQL cuts; "" with len > 0 if in Unicode escapes (U&"..."), which cannot
