@@ -52,7 +52,7 @@ static void enter_pool(struct session *s, struct database *db)
 	p->session_count[s->state]++;
 	pool_count_session(p, 1);
 	deadlines_watch(p);
-	if (pool_knows_greeting(p)) {
+	if (pool_greeting_holds(p, loop_now(w->loop))) {
 		session_greet(s);
 		relay_resume(s);
 	} else {

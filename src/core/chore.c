@@ -378,6 +378,7 @@ static void is_clean(struct server *srv)
 static void is_discarded(struct server *srv)
 {
 	pins_clear(srv);
+	pool_learn(srv->pool, srv->reported);
 	srv->session_bound = srv->session_bound && needs_query(srv);
 }
 
@@ -460,18 +461,28 @@ bool chore_check_due(const struct server *srv)
 	       loop_now(srv->pool->worker->loop) - srv->since > s->server_check_delay;
 }
 
-void chore_check(struct server *srv)
+static void check_by(struct server *srv, const char *query)
 {
-	const char *query = srv->pool->worker->site->settings.server_check_query;
 	enum err rc;
 
 	server_set_state(srv, SERVER_CLEANING);
-	if (strcmp(query, "<empty>") == 0)
-		query = "";
 	if ((rc = server_query(srv, CHORE_CHECK, query)) == ERR_OK)
 		rc = arm_deadline(srv);
 	if (rc != ERR_OK)
 		server_close(srv, err_text(rc));
+}
+
+void chore_check(struct server *srv)
+{
+	const char *query = srv->pool->worker->site->settings.server_check_query;
+
+	check_by(srv, strcmp(query, "<empty>") == 0 ? "" : query);
+}
+
+/* Whatever it has to report comes with the answer to the next command. */
+void chore_ask(struct server *srv)
+{
+	check_by(srv, "");
 }
 
 /* ---- all of them ---- */

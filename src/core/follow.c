@@ -1,6 +1,7 @@
 #include "pgseal/core/follow.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
@@ -62,6 +63,13 @@ static bool is_usual(const struct server *srv, const char *name, const char *val
 	       params_find(srv->session->initial, name) == NULL;
 }
 
+/* No client can have changed that. */
+static bool is_servers_own(const char *name)
+{
+	return strcasecmp(name, "in_hot_standby") == 0 || strcasecmp(name, "server_version") == 0 ||
+	       strcasecmp(name, "server_encoding") == 0;
+}
+
 /* By what its client has set before, or by a text of this transaction. Otherwise a function may have done it, or an
  * administrator, whose changes nothing of ours may undo. */
 static bool is_explained(const struct server *srv, const char *name)
@@ -74,7 +82,11 @@ enum err follow_report(struct server *srv, const char *name, const char *value, 
 {
 	enum err rc = session_hear(srv->session, name, value, news);
 
-	if (rc != ERR_OK || !*news || params_read_only(name))
+	if (rc != ERR_OK || !*news)
+		return rc;
+	if (is_servers_own(name))
+		pool_renew(srv->pool, name, value);
+	if (params_read_only(name))
 		return rc;
 	if (is_usual(srv, name, value))
 		return drop(srv, name);

@@ -182,8 +182,10 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	has_source = take_text(r, source, sizeof(source));
 	if (!unhex(value))
 		return ERR_WIRE_FORMAT;
-	if (was_reset(name, value, has_source ? source : NULL))
+	if (was_reset(name, value, has_source ? source : NULL)) {
+		pool_renew(srv->pool, name, value); /* if it is one of those that are reported */
 		return follow_reset(srv, name);
+	}
 	return follow_set(srv, name, as_written(srv, name, value));
 }
 

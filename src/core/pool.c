@@ -26,6 +26,7 @@ static struct route_mark *mark_of(const struct pool *p)
 /* ---- life ---- */
 
 static void wait_due(void *arg);
+static void deal(struct pool *p);
 static void sweep_due(void *arg);
 
 enum err pool_come_to_terms(struct pool *p)
@@ -141,7 +142,17 @@ static usec_t reserve_due(const struct pool *p, const struct session *first, use
 	return due > now ? due : 0;
 }
 
-/* For the next of those that wait longest, here or for max_active: the end of its wait, or the reserve. */
+/* Who waits to be greeted is greeted from memory then, if there is any. */
+static usec_t greeting_due(struct pool *p)
+{
+	const struct session *s = p->session_count[SESSION_GREETING] > 0 ? pool_first_greeting(p) : NULL;
+	usec_t wait = p->worker->site->settings.greeting_wait;
+
+	return s != NULL && p->greeting != NULL ? s->since + (wait > 0 ? wait : 1) : 0;
+}
+
+/* For the next of those that wait longest, here or for max_active: the end of its wait, or the reserve; and for the
+ * next to be greeted. */
 static void plan_wait(struct pool *p, void (*set)(struct timer *t, usec_t delay))
 {
 	const struct session *first = TAILQ_FIRST(&p->waiters);
@@ -149,6 +160,7 @@ static void plan_wait(struct pool *p, void (*set)(struct timer *t, usec_t delay)
 
 	due = sooner(due, end_of_wait(p, first));
 	due = sooner(due, reserve_due(p, first, now));
+	due = sooner(due, greeting_due(p));
 	if (due > 0)
 		set(p->wait_timer, due > now ? due - now : 0);
 }
@@ -251,6 +263,7 @@ static void wait_due(void *arg)
 {
 	struct pool *p = arg;
 
+	pool_greet_due(p);
 	expire(p, &p->waiters);
 	expire(p, &p->throttled);
 	plan_wait(p, timer_set_once);
@@ -304,6 +317,8 @@ void pool_wait(struct pool *p, struct session *s)
 {
 	session_set_state(s, s->asked == NULL ? SESSION_GREETING : SESSION_WAITING);
 	pool_enqueue(p, s);
+	if (s->state == SESSION_GREETING)
+		deal(p); /* one that idles may be asked */
 	/* What was refused a moment ago is refused at once: no login for each who asks. */
 	if (p->permanent && pool_resting(p) && route_servers(p->route) == 0)
 		pool_refuse_all(p);
@@ -410,9 +425,10 @@ static void deal(struct pool *p)
 		if (other < 0 && s == NULL) {
 			return;
 		} else if (other < 0 && s->state == SESSION_GREETING) {
-			if (!pool_knows_greeting(p))
+			if (pool_greeting_holds(p, s->since))
+				pool_greet_all(p);
+			else if (!pool_asks_greeting(p, srv))
 				return;
-			pool_greet_all(p);
 		} else if (chore_check_due(srv)) {
 			if (pool_checking(p) >= p->waiting + (other >= 0))
 				return;
@@ -464,8 +480,7 @@ void pool_look_again(struct pool *p)
 {
 	mark_waiting(p);
 	deal(p);
-	if (pool_first_greeting(p) != NULL && pool_knows_greeting(p))
-		pool_greet_all(p);
+	pool_greet_all(p);
 	pool_seek(p);
 }
 

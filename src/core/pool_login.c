@@ -1,4 +1,4 @@
-/* How a pool gets servers: logins, their failures, and what the servers tell about themselves. */
+/* How a pool gets servers: logins, and their failures. */
 #include "pool_priv.h"
 
 #include <string.h>
@@ -12,52 +12,6 @@
 static usec_t now_of(const struct pool *p)
 {
 	return loop_now(p->worker->loop);
-}
-
-/* ---- what servers of this route report ---- */
-
-struct session *pool_first_greeting(struct pool *p)
-{
-	struct session *s;
-
-	TAILQ_FOREACH(s, &p->waiters, wait_link)
-		if (s->state == SESSION_GREETING)
-			return s;
-	return NULL;
-}
-
-/* From the start each time: a greeted session may go on to anything, and others with it. */
-void pool_greet_all(struct pool *p)
-{
-	struct session *s;
-
-	while (p->greeting != NULL && (s = pool_first_greeting(p)) != NULL) {
-		pool_forget(p, s);
-		session_greet(s);
-		relay_resume(s);
-	}
-}
-
-/* reported: by a server that nobody has used yet. */
-static void learn(struct pool *p, struct params *reported)
-{
-	if (p->greeting != reported) {
-		params_release(p->worker->params, p->greeting);
-		p->greeting = params_hold(reported);
-		route_learn(p->route, params_flat(reported));
-	}
-	pool_greet_all(p);
-}
-
-bool pool_knows_greeting(struct pool *p)
-{
-	struct buf flat = { 0 };
-
-	/* Another worker may have learnt it already. */
-	if (p->greeting == NULL && route_learnt(p->route, &flat) == ERR_OK)
-		p->greeting = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len });
-	buf_free(&flat);
-	return p->greeting != NULL;
 }
 
 /* ---- logins ---- */
@@ -103,22 +57,30 @@ unsigned pool_checking(const struct pool *p)
 	return n;
 }
 
+/* Servers that are wanted: one will do for all who wait to be greeted. */
+static unsigned demand(const struct pool *p)
+{
+	unsigned greeting = p->session_count[SESSION_GREETING];
+
+	return greeting < 2 || greeting > p->waiting ? p->waiting : p->waiting - greeting + 1;
+}
+
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
 void pool_seek(struct pool *p)
 {
-	unsigned coming = p->opening + pool_checking(p);
+	unsigned coming = p->opening + pool_checking(p), wanted = demand(p);
 	int other;
 
 	if (p->paused || p->worker->draining)
 		return;
-	for (; coming < p->waiting && !pool_resting(p); coming++)
+	for (; coming < wanted && !pool_resting(p); coming++)
 		if (!open_one(p, pool_allowance(p)))
 			break;
 	while (pool_wants_more(p) && !pool_resting(p) && open_one(p, p->plan.min))
 		;
-	if (coming >= p->waiting)
+	if (coming >= wanted)
 		pool_starve(p, NULL); /* nothing is lacking: nobody shall stand back for us */
-	if (coming < p->waiting && (other = route_spare_other(p->route, p->worker->index)) >= 0)
+	if (coming < wanted && (other = route_spare_other(p->route, p->worker->index)) >= 0)
 		worker_post_look(p->worker->crew->workers[other], p->route);
 }
 
@@ -239,7 +201,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		replication_begin(p, srv);
 		return;
 	}
-	learn(p, srv->reported);
+	pool_learn(p, srv->reported);
 	pool_release(p, srv);
 }
 

@@ -50,6 +50,7 @@ void pool_follow(struct pool *p, struct database *db)
 	database_hold(db);
 	database_release(p->db);
 	p->db = db;
+	route_forget_spoken(p->route);
 	if (pool_come_to_terms(p) != ERR_OK)
 		log_error(LOG_POOL, 0, "limits not changed: reason=\"out of memory\"");
 	end_hasty(p);
@@ -61,6 +62,7 @@ void pool_follow(struct pool *p, struct database *db)
 void pool_reconnect(struct pool *p, const char *why)
 {
 	route_renew(p->route, loop_now(p->worker->loop));
+	route_forget_spoken(p->route);
 	stale_all(p, why);
 	pool_seek(p);
 }

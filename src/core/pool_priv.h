@@ -60,9 +60,16 @@ void pool_retry_due(void *arg);
 void pool_refuse_all(struct pool *p);
 /* A permit is free again: for whoever waits in other workers. */
 void pool_wake_others(struct pool *p);
+
+/* ---- pool_greeting.c ---- */
+
 /* The first that waits to be greeted; NULL: none. */
 struct session *pool_first_greeting(struct pool *p);
 /* Greet them all, if it is known by now with what. */
 void pool_greet_all(struct pool *p);
+/* And those who have waited for long enough, from memory. */
+void pool_greet_due(struct pool *p);
+/* srv, which idles, is asked what has changed. False: it is not, as somebody else is, or nothing is known yet. */
+bool pool_asks_greeting(struct pool *p, struct server *srv);
 
 #endif

@@ -2,6 +2,7 @@
 #include "relay_priv.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
@@ -90,6 +91,14 @@ static void count_ready(struct session *s, const struct server *srv)
 	s->xact_since = tracker_quiet(&srv->tracker) ? 0 : now;
 }
 
+/* Nobody's statement runs: it is the server's own, unless somebody had set it before. */
+static void report_idle(struct server *srv, const char *name, const char *value)
+{
+	if (srv->in_force != NULL && params_find(srv->in_force, name) == NULL &&
+	    (!params_read_only(name) || strcasecmp(name, "in_hot_standby") == 0))
+		pool_renew(srv->pool, name, value);
+}
+
 /* *ours: the client knows it already. */
 static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t len, bool *ours)
 {
@@ -104,7 +113,9 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 	/* What comes of a setup was asked for: where it differs from what the client knows shows in the end. */
 	if (rc == ERR_OK && (srv->chore == CHORE_SETUP || srv->steps.setup > 0))
 		news = false;
-	else if (rc == ERR_OK && srv->session != NULL)
+	else if (rc == ERR_OK && srv->session == NULL)
+		report_idle(srv, (const char *)name.at, (const char *)value.at);
+	else if (rc == ERR_OK)
 		rc = follow_report(srv, (const char *)name.at, (const char *)value.at, &news);
 	*ours = !news;
 	return rc;
@@ -357,6 +368,8 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 		rc = chore_step(srv, f, body);
 	srv->dropping = srv->dropping || ours || known || is_about_setup(srv, type) ||
 	                is_about_ours(srv, type);
+	if (type == 'Z')
+		pool_spoken(srv->pool);
 	return rc;
 }
 

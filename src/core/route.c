@@ -26,6 +26,9 @@ struct route {
 	atomic_int pinned;
 	atomic_bool asks_sequences;
 	_Atomic usec_t renewed;
+	_Atomic usec_t spoken;
+	_Atomic usec_t asked; /* the question that is open; 0: none */
+	atomic_uint lessons;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
 	struct route_mark marks[];
@@ -258,9 +261,44 @@ int route_spare_other(struct route *route, size_t me)
 	return -1;
 }
 
+/* One that has not been answered by then never will be. */
+#define QUESTION_US (200 * USEC_PER_MS)
+
+bool route_note_spoken(struct route *route, usec_t at)
+{
+	if (atomic_load_explicit(&route->spoken, memory_order_relaxed) != at)
+		atomic_store(&route->spoken, at);
+	return atomic_load_explicit(&route->asked, memory_order_relaxed) != 0 &&
+	       atomic_exchange(&route->asked, 0) != 0;
+}
+
+usec_t route_spoken(const struct route *route)
+{
+	return atomic_load(&route->spoken);
+}
+
+void route_forget_spoken(struct route *route)
+{
+	atomic_store(&route->spoken, 0);
+}
+
+bool route_claim_question(struct route *route, usec_t now)
+{
+	usec_t asked = atomic_load(&route->asked);
+
+	return (asked == 0 || now - asked > QUESTION_US) &&
+	       atomic_compare_exchange_strong(&route->asked, &asked, now);
+}
+
+unsigned route_lessons(const struct route *route)
+{
+	return atomic_load(&route->lessons);
+}
+
 void route_learn(struct route *route, struct bytes flat)
 {
 	pthread_mutex_lock(&route->lock);
+	atomic_fetch_add(&route->lessons, 1);
 	route->learnt.len = 0;
 	/* Without memory the next server to log in teaches it again. */
 	if (buf_append(&route->learnt, flat.at, flat.len) != ERR_OK)

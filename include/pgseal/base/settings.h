@@ -88,6 +88,8 @@ struct settings {
 	int64_t max_client_parameter_memory;
 	int64_t pin; /* enum pin_mode */
 	int64_t max_pinned_servers;
+	usec_t greeting_max_age;
+	usec_t greeting_wait;
 	usec_t lastval_hold;
 	char *ignore_startup_parameters;
 	char *track_extra_parameters;

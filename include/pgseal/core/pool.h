@@ -68,7 +68,8 @@ struct pool {
 	unsigned opening;             /* logins under way for us */
 	unsigned sessions;            /* that point here, those being freed included */
 	unsigned session_count[SESSION_STATES]; /* the same, by state */
-	struct params *greeting;      /* what servers report at login; NULL: none seen yet */
+	struct params *greeting;      /* what servers report as their own; NULL: none seen yet */
+	unsigned lessons;             /* of the route, when that was learnt */
 	struct timer *wait_timer;     /* deadlines of the first waiter, checked when due, not re-armed per wait */
 	struct timer *retry_timer;    /* end of the pause after a failed login */
 	struct timer *sweep_timer;    /* next idle or lifetime limit */
@@ -126,6 +127,14 @@ void pool_timings_add(struct pool_timings *to, const struct pool_timings *t);
 bool pool_drained(const struct pool *p);
 /* Has any server of the route told its parameters yet? p->greeting is set then. */
 bool pool_knows_greeting(struct pool *p);
+/* And is it true for somebody who has waited since then, as a server has spoken lately? */
+bool pool_greeting_holds(struct pool *p, usec_t since);
+/* A server that nobody uses, or has since its last reset, reports this: all of it is its own. */
+void pool_learn(struct pool *p, struct params *reported);
+/* A server says that this is its own value now. */
+void pool_renew(struct pool *p, const char *name, const char *value);
+/* A server has answered, so that what it reports is true. */
+void pool_spoken(struct pool *p);
 
 /* Answer to a login order. */
 void pool_dialled(struct dial *d, struct worker *home);

@@ -67,10 +67,20 @@ int route_oldest_other(struct route *route, size_t me, usec_t *since);
 /* Another worker with servers to spare; -1: none. */
 int route_spare_other(struct route *route, size_t me);
 
-/* The parameters that servers of this route report at login, flat (params.h). Replaced when a server
+/* The parameters that servers of this route report as their own, flat (params.h). Replaced when a server
  * reports others. Any thread. */
 void route_learn(struct route *route, struct bytes flat);
+/* How often that was. */
+unsigned route_lessons(const struct route *route);
 /* Append to *out; ERR_NOT_FOUND: none yet. */
 enum err route_learnt(struct route *route, struct buf *out) MUST_CHECK;
+
+/* A server of this route has answered, which reports what has changed. True: somebody had asked for that. Any
+ * thread. */
+bool route_note_spoken(struct route *route, usec_t at);
+usec_t route_spoken(const struct route *route); /* when one did last; 0: never, or it was forgotten */
+void route_forget_spoken(struct route *route);
+/* Ask, for all workers: false, somebody has just done so. */
+bool route_claim_question(struct route *route, usec_t now);
 
 #endif
