@@ -6,9 +6,9 @@
 #include "tests/integration/conversation.h"
 #include "tests/integration/transcript.h"
 
-/* rig NULL: straight to PostgreSQL. Logs them all in as alice, each with its certificate, lets them speak
- * to their ends, and log out. False when a connection breaks off or one of them waits in vain for long: its transcript ends in
- * a note then. */
+/* rig NULL: straight to PostgreSQL. Logs them all in as alice, each with its certificate (not used for PostgreSQL), and
+ * lets them speak to their ends; who is there leaves. False when a connection breaks off or one of them waits
+ * in vain for long: its transcript ends in a note then. */
 bool exchange_run(const struct rig *rig, const char *database, uint64_t seed,
                   const char *const *certs, const struct conversation *conversations,
                   struct transcript *transcripts, int clients);

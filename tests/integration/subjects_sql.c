@@ -192,7 +192,6 @@ void say_prepare(struct talker *t)
 		"EXECUTE d; EXECUTE c",
 		"EXECUTE \"d\" (NULL)",
 		"DEALLOCATE b",
-		"DEALLOCATE a; DEALLOCATE \"a\"",
 		"DEALLOCATE ALL",
 		"PREPARE c AS SELECT 'by SQL'",
 		"PREPARE a (text) AS SELECT $1 || 'by SQL'; EXECUTE a ('#')",
