@@ -82,7 +82,7 @@ enum err chore_fetch(const struct about *a, const struct target *to)
 }
 
 /* Its query, which waits here as a whole, has been answered without having been sent. */
-static void answered_instead(struct session *s)
+void chore_answered_instead(struct session *s)
 {
 	struct bytes input = { s->input.at, s->input.len };
 	struct frame frame;
@@ -108,7 +108,7 @@ static enum chore_next fetch_message(struct server *srv, char type)
 	buf_free(&srv->words);
 	srv->cancel_again = false;
 	srv->sequences_of = SEQUENCES_MIXED;
-	answered_instead(srv->session);
+	chore_answered_instead(srv->session);
 	return CHORE_PASS;
 }
 

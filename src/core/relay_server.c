@@ -177,8 +177,15 @@ static bool owes_one(const struct server *srv)
 	return tracker_in_batch(t) || tracker_last_command(t);
 }
 
+/* What would be lost with the server without a word. */
+static bool keeps_state(const struct server *srv)
+{
+	return srv->session_bound || srv->pins.held != 0;
+}
+
 /* A cancel came while the setup ran: the request that it was meant for ends with an error, without having been
- * carried out. The server, on which things are half done, goes. */
+ * carried out. The server, on which things are half done, goes. A query that waits for what was sent ahead of it is
+ * that request. */
 static void setup_cancelled(struct server *srv, const struct message_error_view *view)
 {
 	struct session *s = srv->session;
@@ -187,6 +194,9 @@ static void setup_cancelled(struct server *srv, const struct message_error_view 
 	             field(view->message, "canceling statement"), NULL, NULL);
 	s->skipping = tracker_in_batch(&srv->tracker);
 	s->dropping = true;
+	s->rechecked = NULL;
+	if (srv->chore == CHORE_FETCH)
+		chore_answered_instead(s);
 	if (!s->skipping)
 		session_send_ready(s, 'I');
 	relay_abandon(s);
@@ -210,7 +220,8 @@ static void server_refused(struct server *srv)
 		relay_ruin(srv, CLOSE_SETUP, "a statement of the pooler failed");
 		return;
 	}
-	if (s != NULL && strcmp(field(view.sqlstate, ""), SQLSTATE_QUERY_CANCELED) == 0 && owes_one(srv)) {
+	if (s != NULL && strcmp(field(view.sqlstate, ""), SQLSTATE_QUERY_CANCELED) == 0 &&
+	    owes_one(srv) && !keeps_state(srv)) {
 		setup_cancelled(srv, &view);
 		return;
 	}

@@ -25,6 +25,8 @@ struct target;
 /* Prepare a statement in a batch of ours, in front of the client's message. Nothing may be owed.
  * ERR_NO_MEMORY. */
 enum err chore_fetch(const struct about *a, const struct target *to) MUST_CHECK;
+/* The session's query, which waits as a whole, is answered by an error of what was sent ahead of it. */
+void chore_answered_instead(struct session *s);
 enum err chore_barrier(struct server *srv) MUST_CHECK;
 /* The session is gone. half_sent: the server has received half a message. May close or release it. */
 void chore_clean(struct server *srv, bool half_sent, bool cancel);
