@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
@@ -246,6 +247,8 @@ enum err statements_answer(struct server *srv, const struct frame *f, const uint
 	enum err rc;
 
 	*ours = false;
+	if (f->row->type == 'E' && prepared_of(srv) != NULL && prepared_of(srv)->fresh)
+		pins_doubt(srv, PIN_STATEMENT); /* what was to be prepared is not there */
 	if (prepared_of(srv) != NULL && (f->row->type == 'E' || f->row->type == 'Z'))
 		prepared_settle_own(prepared_of(srv), table_of(srv), f->row->type == 'E');
 	if (f->row->type == 'E')
