@@ -81,10 +81,16 @@ static bool tell_statement(struct sql_cursor *c, struct sql_mention *out,
 
 static bool read_prepare(struct sql_cursor *c, struct sql_mention *out)
 {
-	struct sql_token t;
+	struct sql_token t, next;
+	struct sql_mark then;
 
-	if (!sql_accept_name(&c->lex, &t) || sql_is_word(&t, "transaction"))
+	if (!sql_accept_name(&c->lex, &t))
 		return false;
+	then = sql_mark(&c->lex);
+	if (sql_is_word(&t, "transaction") && sql_token(&c->lex, &next) &&
+	    (next.kind == SQL_STRING || next.kind == SQL_ODD_STRING))
+		return false; /* of two phases; otherwise that is a statement's name */
+	sql_back(&c->lex, then);
 	return tell_statement(c, out, SQL_PREPARE, &t);
 }
 
