@@ -283,25 +283,33 @@ static bool is_ascii(struct bytes b)
 	return true;
 }
 
+#define FOLLOWED_MAX 1000 /* bytes of a value that is followed without a question */
+
+/* By way of the search_path, and not again if that changes: the server alone knows what it has found. */
+static bool is_looked_up(const char *name)
+{
+	return strcmp(name, "default_text_search_config") == 0;
+}
+
 bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits)
 {
 	struct buf *setting = &srv->pins.setting;
+	char value[FOLLOWED_MAX + 1];
 	struct sql_mention m, more;
 	struct sql_cursor c;
 
 	if (traits != SQL_SETS || mode_of(srv) == PIN_OFF || !sql_certain(text, how))
 		return false;
 	sql_begin(&c, text, how);
-	if (!sql_next(&c, &m) || m.kind != SQL_SET || m.value_len == 0 || sql_next(&c, &more) ||
-	    m.name[0] == '\0' || !is_ascii(text) || !is_all(text, &m))
+	if (!sql_next(&c, &m) || m.kind != SQL_SET || !sql_value(text, &m, value, sizeof(value)) ||
+	    sql_next(&c, &more) || m.name[0] == '\0' || !is_ascii(text) || !is_all(text, &m))
 		return false;
-	if (is_reported(srv, m.name) || pins_of_transaction(m.name) ||
+	if (is_reported(srv, m.name) || pins_of_transaction(m.name) || is_looked_up(m.name) ||
 	    strcmp(m.name, "session_authorization") == 0 || touched_has(&srv->pins.touched, m.name))
 		return false;
 	buf_free(setting);
 	if (buf_append(setting, m.name, strlen(m.name) + 1) == ERR_OK &&
-	    buf_append(setting, text.at + m.value_at, m.value_len) == ERR_OK &&
-	    buf_append(setting, "", 1) == ERR_OK)
+	    buf_append(setting, value, strlen(value) + 1) == ERR_OK)
 		return true;
 	buf_free(setting);
 	return false;

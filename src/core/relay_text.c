@@ -122,14 +122,11 @@ static bool changes_reading(const struct sql_mention *m)
 /* The value in the text, if it is ASCII, as the client's encoding does not matter then. */
 static bool take_value(struct bytes text, const struct sql_mention *m, char *out)
 {
-	size_t i;
-
-	if (m->value_len == 0 || m->value_len > FLUX_VALUE_MAX)
+	if (!sql_value(text, m, out, FLUX_VALUE_MAX + 1))
 		return false;
-	for (i = 0; i < m->value_len; i++)
-		if ((out[i] = (char)text.at[m->value_at + i]) < 0)
+	for (; *out != '\0'; out++)
+		if (*out < 0)
 			return false;
-	out[i] = '\0';
 	return true;
 }
 

@@ -164,6 +164,35 @@ static void put_value(const struct sql_cursor *c, struct sql_mention *out, struc
 		return;
 	out->value_at = (size_t)(value.at - c->text);
 	out->value_len = value.len;
+	out->folds = value.len > 0 && sql_class_of[*value.at] == SQL_IS_LETTER &&
+	             value.at[-1] != '\'' && value.at[-1] != '$';
+}
+
+/* Whole numbers lose what does not count, those with fractions keep it. */
+static bool is_plain_number(struct bytes text, const struct sql_mention *m)
+{
+	const uint8_t *at = text.at + m->value_at, *end = at + m->value_len;
+
+	if (at[-1] == '\'' || at[-1] == '$')
+		return true; /* no number but a literal */
+	if (*at == '+')
+		return false;
+	at += *at == '-';
+	return end - at < 2 || *at != '0' || skip_digits(at, end) != end;
+}
+
+bool sql_value(struct bytes text, const struct sql_mention *m, char *out, size_t size)
+{
+	const uint8_t *at = text.at + m->value_at;
+
+	if (m->value_len == 0 || m->value_len >= size || !is_plain_number(text, m) ||
+	    (m->folds && (m->value_len > SQL_NAME_MAX ||
+	                  sql_has_high((struct bytes){ at, m->value_len }))))
+		return false;
+	for (size_t i = 0; i < m->value_len; i++)
+		out[i] = (char)(m->folds ? sql_lower(at[i]) : at[i]);
+	out[m->value_len] = '\0';
+	return true;
 }
 
 bool sql_tell_fixed(struct sql_cursor *c, struct sql_mention *out)

@@ -102,6 +102,7 @@ struct sql_mention {
 	/* Of SQL_SET, SQL_SET_LOCAL: where the value stands if it is one number, one word in lower case, or one literal
 	 * that has its value between its quotes byte for byte (these are not in it). len 0: it is anything else. */
 	size_t value_at, value_len;
+	bool folds; /* a word without quotes, which the server takes in lower case */
 	/* What the name means. Of a statement: without quotes, in lower case if there were none,
 	 * cut where PostgreSQL cuts; "" with len > 0 if in Unicode escapes (U&"..."), which cannot
 	 * be replaced either, as UESCAPE may follow. Of a parameter: always in lower case, since
@@ -141,5 +142,9 @@ struct sql_cursor {
 void sql_begin(struct sql_cursor *c, struct bytes text, struct sql_reading how);
 /* The next mention in the order of the text, as far as it is read; false: there is none left. */
 bool sql_next(struct sql_cursor *c, struct sql_mention *out);
+
+/* The value of SQL_SET or SQL_SET_LOCAL as the server takes it, with a NUL. False: the mention does not tell, or it does
+ * not fit. */
+bool sql_value(struct bytes text, const struct sql_mention *m, char *out, size_t size);
 
 #endif
