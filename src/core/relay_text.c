@@ -216,14 +216,16 @@ static bool meets_sequences(const struct about *a, unsigned traits)
 }
 
 /* In front of a query it must not fail there, as nobody would send the Sync that the server then waits for. */
-static enum feed_next discard_sequences(const struct about *a)
+static enum feed_next discard_sequences(const struct about *a, unsigned traits)
 {
 	const struct tracker *t = &a->srv->tracker;
 	struct insertion in = insertion_begin(a->srv);
 	bool batch = t->batch_open && !setup_is_all(a->srv);
 
-	if (t->status == 'E')
-		return FEED_ON; /* so does the text */
+	/* In a transaction that has failed so does the text, unless what is on its way ends that. */
+	if (t->status == 'E' &&
+	    ((tracker_quiet(t) && !t->batch_open) || (traits & SQL_ASKS_SEQUENCE) == 0))
+		return FEED_ON;
 	if (a->type != 'B' && !batch && !tracker_in_batch(t))
 		return statements_hold(a);
 	a->srv->sequences_of = a->s->id;
@@ -455,12 +457,13 @@ static bool sets_one(const struct about *a, struct bytes text, unsigned traits)
 
 enum feed_next text_run(const struct about *a, struct bytes text, unsigned traits)
 {
+	unsigned all = all_traits(a, text, traits, 0);
+
 	if (sets_one(a, text, traits)) {
 		notice_flux(a, text, traits);
 		return FEED_ON;
 	}
-	if (meets_sequences(a, all_traits(a, text, traits, 0)) &&
-	    discard_sequences(a) == FEED_STOP)
+	if (meets_sequences(a, all) && discard_sequences(a, all) == FEED_STOP)
 		return FEED_STOP;
 	notice(a, text, traits, 0);
 	if ((traits & SQL_NAMES) == 0)
