@@ -244,6 +244,8 @@ struct rewriting {
 	struct about *a;
 	struct bytes from; /* the body as it came */
 	size_t done;
+	struct buf gone; /* names that it has deallocated so far, each with its NUL */
+	bool all_gone;
 };
 
 static enum feed_next put(struct rewriting *r, struct bytes b)
@@ -282,6 +284,8 @@ static enum feed_next deallocate(struct rewriting *r, const struct sql_mention *
 {
 	char name[sizeof(VOID_PREFIX) + 12];
 
+	if (buf_append(&r->gone, m->name, strlen(m->name) + 1) != ERR_OK)
+		return statements_no_memory(r->a);
 	snprintf(name, sizeof(name), VOID_PREFIX "%u", r->a->voids++);
 	return replace(r, m, bytes_of(name));
 }
@@ -317,11 +321,23 @@ static enum feed_next fetch_for_query(const struct about *a, const struct target
 	return FEED_STOP;
 }
 
+/* Nothing stands for it any more when the server comes to this mention, or what the text itself has prepared. */
+static bool is_gone(const struct rewriting *r, const char *name)
+{
+	const char *at = (const char *)r->gone.at, *end = at + r->gone.len;
+
+	for (; !r->all_gone && at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return r->all_gone;
+}
+
 static enum feed_next rename_one(struct rewriting *r, const struct sql_mention *m)
 {
 	struct about *a = r->a;
 	struct target to = { .in_text = true };
-	enum found found = statements_find_named(a, bytes_of(m->name), &to);
+	enum found found = is_gone(r, m->name) ? statements_as_is(&to, bytes_of(m->name))
+	                                       : statements_find_named(a, bytes_of(m->name), &to);
 
 	if (found == FOUND_LATER)
 		return statements_hold(a);
@@ -347,9 +363,12 @@ static enum feed_next each_name(struct about *a, struct rewriting *r)
 	enum feed_next next = FEED_ON;
 
 	sql_begin(&c, text_of(r->from), a->how);
-	while (next == FEED_ON && sql_next(&c, &m))
+	while (next == FEED_ON && sql_next(&c, &m)) {
 		if (m.kind <= SQL_DEALLOCATE && m.len > 0 && m.name[0] != '\0')
 			next = rename_one(r, &m);
+		r->all_gone = r->all_gone || m.kind == SQL_DEALLOCATE_ALL;
+	}
+	buf_free(&r->gone);
 	return next;
 }
 
