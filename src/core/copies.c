@@ -90,6 +90,24 @@ void copies_set_lost(struct copies *c, struct bytes name)
 		k->lost = true;
 }
 
+size_t copies_sure(const struct copies *c)
+{
+	const struct copy *k;
+	size_t n = 0;
+
+	TAILQ_FOREACH(k, &c->used, link)
+		n += !k->lost;
+	return n;
+}
+
+void copies_set_all_lost(struct copies *c)
+{
+	struct copy *k;
+
+	TAILQ_FOREACH(k, &c->used, link)
+		k->lost = true;
+}
+
 void copies_set_leaving(struct copies *c, struct bytes name, bool leaving)
 {
 	struct copy *k = find(c, name);

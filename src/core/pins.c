@@ -436,6 +436,8 @@ void pins_answered(struct server *srv, bool failed)
 	struct pins *p = &srv->pins;
 	unsigned found = failed ? p->suspected : p->found;
 
+	if (failed && p->all_settings)
+		copies_set_all_lost(&srv->copies);
 	if (failed && (p->touched.len > 0 || p->all_settings))
 		found |= BIT(PIN_SETTING);
 	if (srv->session_bound) /* it has the server anyway */

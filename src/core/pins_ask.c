@@ -70,6 +70,20 @@ static enum err ask_for_settings(struct buf *sql)
 	                     "OPERATOR(pg_catalog.=) 'session'");
 }
 
+/* Are there fewer of the shared statements than there were? Names of clients do not begin like theirs. */
+static enum err ask_for_copies(const struct server *srv, struct buf *sql)
+{
+	char part[400];
+
+	snprintf(part, sizeof(part),
+	         "SELECT 'lost', NULL, NULL, NULL WHERE (SELECT pg_catalog.count(*) FROM "
+	         "pg_catalog.pg_prepared_statements WHERE NOT from_sql AND pg_catalog.left(name, 7) "
+	         "OPERATOR(pg_catalog.=) 'pgseal_' AND pg_catalog.length(name) "
+	         "OPERATOR(pg_catalog.=) %zu) OPERATOR(pg_catalog.<) %zu",
+	         (size_t)PSTATEMENT_NAME, copies_sure(&srv->copies));
+	return put_part(sql, part);
+}
+
 enum err pins_question(struct server *srv, struct buf *sql)
 {
 	enum err rc = put(sql, QUESTION_BEGIN);
@@ -82,6 +96,8 @@ enum err pins_question(struct server *srv, struct buf *sql)
 		rc = ask_for_touched(&srv->pins.touched, sql);
 	if (rc == ERR_OK && srv->pins.all_settings)
 		rc = ask_for_settings(sql);
+	if (rc == ERR_OK && srv->pins.all_settings && copies_sure(&srv->copies) > 0)
+		rc = ask_for_copies(srv, sql);
 	srv->pins.found = 0;
 	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
 }
@@ -199,6 +215,10 @@ enum err pins_row(struct server *srv, struct bytes body)
 		return ERR_WIRE_FORMAT;
 	if (strcmp(what, "set") == 0)
 		return setting_row(srv, &r);
+	if (strcmp(what, "lost") == 0) {
+		copies_set_all_lost(&srv->copies);
+		return ERR_OK;
+	}
 	if (!take_text(&r, pin, sizeof(pin)) || pin[0] < '0' || pin[0] >= '0' + PINS)
 		return ERR_WIRE_FORMAT;
 	srv->pins.found |= BIT(pin[0] - '0');

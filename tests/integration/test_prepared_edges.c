@@ -401,10 +401,16 @@ Test(prepared_edges, statement_that_is_too_large_is_refused_before_it_is_here)
 /* What is done inside of functions is not seen: it costs one error, not all that come. */
 Test(prepared_edges, statement_that_the_server_lost_is_prepared_again)
 {
+	PGconn *admin;
+
 	duo_start("e_lost", 1, NULL);
 	prepare("one", "SELECT generate_series(1, 3)");
 	expect(&a, "1tTZ");
-	run(&b, "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$");
+	admin = rig_admin_connect("e_lost");
+	rig_exec(admin, "CREATE FUNCTION hidden() RETURNS void LANGUAGE plpgsql AS "
+	                "$$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$");
+	PQfinish(admin);
+	run(&b, "SELECT hidden()");
 	execute("one");
 	expect_error(&a, "EZ", "26000", "\"one\" does not exist");
 	execute("one");

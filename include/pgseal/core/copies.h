@@ -31,6 +31,9 @@ struct copy *copies_use(struct copies *c, struct bytes name);
 /* The server has it, prepared anew. NULL: out of memory. */
 struct copy *copies_put(struct copies *c, struct bytes name);
 void copies_drop(struct copies *c, struct bytes name);
+/* Those that are there as far as is known. */
+size_t copies_sure(const struct copies *c);
+void copies_set_all_lost(struct copies *c);
 /* Who knows whether it is there: to be closed and prepared anew. */
 void copies_set_lost(struct copies *c, struct bytes name);
 /* A Close is sent for it, or was sent in vain. */
