@@ -76,6 +76,7 @@ struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes bo
 	st->traits = sql_traits(pstatement_text(st), any_reading);
 	if (st->traits != 0 && !sql_certain(pstatement_text(st), any_reading))
 		st->traits |= SQL_UNKNOWN;
+	st->command = sql_is_command(pstatement_text(st));
 	st->under = NULL;
 	HASH_ADD_KEYPTR(hh, t->all, key.at, key.len, st);
 	if (HASH_HAS(st)) {

@@ -88,8 +88,8 @@ uint64_t statements_used_dialect(const struct about *a, const struct pstatement 
 {
 	uint64_t now = dialect_now(a);
 
-	/* In a block that has failed only its end is carried out. */
-	if (now == st->dialect || a->srv->tracker.status == 'E')
+	/* A command is read when it runs; in a block that has failed only its end is carried out. */
+	if (now == st->dialect || st->command || a->srv->tracker.status == 'E')
 		return st->dialect;
 	return (st->dialect * 0x9e3779b97f4a7c15u ^ (now << 31 | now >> 33)) | 1;
 }
@@ -116,7 +116,8 @@ static struct pstatement *used(const struct about *a, struct alias *alias)
 
 bool statements_reads_otherwise(const struct server *srv, const struct pstatement *st)
 {
-	return st->under != NULL && srv->session != NULL && srv->tracker.status != 'E' &&
+	return st->under != NULL && !st->command && srv->session != NULL &&
+	       srv->tracker.status != 'E' &&
 	       (in_flux(srv) || st->dialect != params_dialect(srv->session->asked));
 }
 

@@ -20,6 +20,7 @@ struct pstatement {
 	unsigned refs;
 	unsigned traits;                /* enum sql_trait of its text */
 	char name[PSTATEMENT_NAME + 1]; /* on all servers; "" until pstatement_name */
+	bool command;                   /* nothing in it is read before it runs */
 	size_t len;
 	/* Literals and names are read when it is parsed: under which parameters. See params_dialect. */
 	struct params *under; /* a reference; NULL: not known, or as they are whenever it is parsed */

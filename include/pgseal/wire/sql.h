@@ -73,6 +73,9 @@ struct sql_reading sql_reading_of(const char *standard_conforming_strings,
 /* All traits of a text of any number of statements. Where `how` leaves something open that matters
  * to this text, those of all readings together. Never fails; time is linear in the length. */
 unsigned sql_traits(struct bytes text, struct sql_reading how);
+/* Does PostgreSQL look into it only when it carries it out, and is there but one way to read it? No rules of when it is
+ * prepared matter to it then. */
+bool sql_is_command(struct bytes text);
 /* Is there but one way to read this text? */
 bool sql_certain(struct bytes text, struct sql_reading how);
 
