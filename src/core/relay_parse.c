@@ -28,8 +28,11 @@ static enum feed_next pass_unnamed_parse(const struct about *a)
 	struct step step = { .kind = STEP_PARSE, .unnamed = true };
 	struct insertion in = insertion_begin(a->srv);
 	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= statements_most_memory(a->s);
+	struct params *under;
+	uint64_t dialect = statements_dialect(a, &under);
 
-	if (fits && (step.st = pstatement_intern(table_of(a->s), whole_body(a), 0, NULL)) == NULL)
+	if (fits && (step.st = pstatement_intern(table_of(a->s), whole_body(a), dialect,
+	                                         under)) == NULL)
 		return statements_no_memory(a);
 	if (!a->rewritten)
 		return statements_account(a, &step);
