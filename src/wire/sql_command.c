@@ -23,10 +23,10 @@ bool sql_is_command(struct bytes text)
 	struct sql_lexer x = { .at = text.at, .end = text.at + text.len };
 	struct sql_token t;
 
-	if (text.len == 0 || text.len > SQL_READ_MAX || !is_plain(text) || !sql_token(&x, &t))
+	if (text.len == 0 || text.len > SQL_READ_MAX || !sql_token(&x, &t))
 		return false;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (sql_is_word(&t, words[i]))
-			return true;
+			return is_plain(text);
 	return false;
 }
