@@ -1,6 +1,7 @@
 /* Known differences that have no remedy yet: each scene fails. */
 #include <criterion/criterion.h>
 
+#include "tests/integration/crowd.h"
 #include "tests/integration/rig_priv.h"
 #include "tests/integration/scene.h"
 
@@ -60,5 +61,51 @@ Test(border_attack_open, session_mode)
 {
 	scene_open("ao_session", DDL, &session_stays);
 	scene_play_all(N(session));
+	scene_close();
+}
+
+/* In a block a statement that deallocates another is bound, and not executed. */
+static struct rig_text bound(const struct rig *rig)
+{
+	struct actor a;
+	struct rig_text answer = actor_join(&a, rig, rig != NULL ? "alice" : "pgseal", "alice",
+	                                    "ao_bound", "");
+	struct frames to = { .ssl = a.ssl };
+
+	cr_assert_str_empty(answer.s, "%s", answer.s);
+	actor_do(&a, PARSE, "s: SELECT 1");
+	actor_do(&a, PARSE, "d: DEALLOCATE s");
+	actor_query(&a, "BEGIN");
+	script_bind(&a.said, "d");
+	script_sync(&a.said);
+	a.owed++;
+	frames_send(&to, &a.said);
+	(void)actor_hear(&a);
+	answer = actor_do(&a, BIND, "s");
+	actor_leave(&a);
+	return answer;
+}
+
+Test(border_attack_open, deallocate_that_is_bound_only)
+{
+	scene_open("ao_bound", NULL, &scene_one_server);
+	cr_assert_str_eq(bound(NULL).s, "1");
+	cr_expect_str_eq(bound(scene_rig()).s, "1");
+	scene_close();
+}
+
+/* Where in the client's text the error is. */
+Test(border_attack_open, position_after_a_name_that_was_replaced)
+{
+	PGconn *conn;
+	PGresult *r;
+
+	scene_open("ao_position", NULL, &scene_one_server);
+	conn = rig_connect(scene_rig(), "dbname=ao_position");
+	PQclear(PQprepare(conn, "s", "SELECT $1::int", 0, NULL));
+	r = PQexec(conn, "EXECUTE s(nothing)");
+	cr_expect_str_eq(PQresultErrorField(r, PG_DIAG_STATEMENT_POSITION), "11");
+	PQclear(r);
+	PQfinish(conn);
 	scene_close();
 }
