@@ -143,23 +143,26 @@ static void put_execute(struct insertion *in, const char *portal)
 	writer_u32(&in->w, 0); /* all rows */
 }
 
-void insertion_setup(struct insertion *in, const char *sql)
-{
-	static const struct step step = { .kind = STEP_SETUP, .unnamed = true };
-
-	put_text(in, "", sql);
-	end(in, 'P', &step);
-	put_bind(in, "", "");
-	end(in, 'B', &step);
-	put_execute(in, "");
-	end(in, 'E', &step);
-}
-
 static void put_close(struct insertion *in, char kind, const char *name)
 {
 	begin(in, 'C');
 	writer_u8(&in->w, (uint8_t)kind);
 	writer_str(&in->w, name);
+}
+
+void insertion_setup(struct insertion *in, const char *sql)
+{
+	static const struct step step = { .kind = STEP_SETUP, .unnamed = true };
+	static const char name[] = PSTATEMENT_PREFIX "setup";
+
+	put_text(in, name, sql);
+	end(in, 'P', &step);
+	put_bind(in, "", name);
+	end(in, 'B', &step);
+	put_execute(in, "");
+	end(in, 'E', &step);
+	put_close(in, 'S', name);
+	end(in, 'C', &step);
 }
 
 void insertion_execute(struct insertion *in, const char *sql)

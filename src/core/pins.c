@@ -298,7 +298,8 @@ bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading h
 	struct sql_mention m, more;
 	struct sql_cursor c;
 
-	if (traits != SQL_SETS || mode_of(srv) == PIN_OFF || !sql_certain(text, how))
+	if (traits != SQL_SETS || mode_of(srv) == PIN_OFF || !sql_certain(text, how) ||
+	    params_find(srv->session->asked, "role") != NULL)
 		return false;
 	sql_begin(&c, text, how);
 	if (!sql_next(&c, &m) || m.kind != SQL_SET || !sql_value(text, &m, value, sizeof(value)) ||

@@ -44,12 +44,17 @@ static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
 #define VALUE_BEGIN "pg_catalog.encode(pg_catalog.convert_to(pg_catalog.current_setting("
 #define VALUE_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
 
+/* What the session has set by the rights of a role it cannot set before it has that role. */
+#define SOURCE "CASE WHEN s.source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.left(s.context, 9) " \
+	       "OPERATOR(pg_catalog.=) 'superuser' AND pg_catalog.current_setting('role') "            \
+	       "OPERATOR(pg_catalog.<>) 'none' THEN 'role' ELSE s.source END"
+
 /* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
 static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
 {
 	const char *name = (const char *)touched->at, *end = name + touched->len;
 	const char *before = "SELECT 'set', n, " VALUE_BEGIN "n" VALUE_END
-			     ", s.source FROM pg_catalog.unnest(ARRAY[";
+			     ", " SOURCE " FROM pg_catalog.unnest(ARRAY[";
 	enum err rc = ERR_OK;
 
 	for (; rc == ERR_OK && name < end; name += strlen(name) + 1) {
@@ -66,8 +71,8 @@ static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
 static enum err ask_for_settings(struct buf *sql)
 {
 	return put_part(sql, "SELECT 'set', pg_catalog.lower(name), " VALUE_BEGIN "name" VALUE_END
-	                     ", source FROM pg_catalog.pg_settings WHERE source "
-	                     "OPERATOR(pg_catalog.=) 'session'");
+	                     ", " SOURCE " FROM pg_catalog.pg_settings s WHERE "
+	                     "source OPERATOR(pg_catalog.=) 'session'");
 }
 
 /* Are there fewer of the shared statements than there were? Names of clients do not begin like theirs. */
@@ -198,6 +203,10 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	has_source = take_text(r, source, sizeof(source));
 	if (!unhex(value))
 		return ERR_WIRE_FORMAT;
+	if (has_source && strcmp(source, "role") == 0) {
+		srv->pins.found |= BIT(PIN_SETTING);
+		return ERR_OK;
+	}
 	if (was_reset(name, value, has_source ? source : NULL)) {
 		pool_renew(srv->pool, name, value); /* if it is one of those that are reported */
 		return follow_reset(srv, name);

@@ -256,6 +256,16 @@ static bool ask(struct session *s)
 	return true;
 }
 
+/* Between transactions what was set in the last one has ended with it, or was told. */
+static void note_boundary(const struct session *s)
+{
+	if (!relay_between(s))
+		return;
+	pins_transaction_ended(s->server);
+	if (!pins_ask_due(s->server))
+		server_settle_reading(s->server);
+}
+
 /* The server of a session has said all that had come: where does that leave the two? */
 static void settle_session(struct session *s)
 {
@@ -263,10 +273,12 @@ static void settle_session(struct session *s)
 	enum close_reason why;
 	bool over;
 
-	if (srv->ready_owed && srv->chore == CHORE_NONE) {
+	/* What comes next may depend on what the session has set. */
+	if ((srv->ready_owed || s->held) && srv->chore == CHORE_NONE) {
 		if (ask(s))
 			return;
 		chore_release_ready(srv);
+		note_boundary(s);
 	}
 	relay_resume(s);
 	if (s->state != SESSION_ACTIVE)
@@ -280,10 +292,7 @@ static void settle_session(struct session *s)
 	}
 	if (ask(s))
 		return;
-	if (relay_between(s))
-		pins_transaction_ended(srv);
-	if (relay_between(s) && !pins_ask_due(srv))
-		server_settle_reading(srv); /* what it set has ended with the transaction, or was told */
+	note_boundary(s);
 	if (relay_between(s) && may_part(s) && may_hold(s)) {
 		hold(s);
 		relay_flow(s);

@@ -4,12 +4,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
 
 /* One of these for each DEALLOCATE in a text. */
 #define VOID_PREFIX PSTATEMENT_PREFIX "void"
@@ -215,8 +217,38 @@ static bool meets_sequences(const struct about *a, unsigned traits)
 	       ((traits & SQL_DRAWS) != 0 && route_asks_sequences(a->srv->route));
 }
 
+static bool contains_word(struct bytes text, const char *word)
+{
+	size_t n = strlen(word), i;
+
+	for (i = 0; i + n <= text.len; i++)
+		if (strncasecmp((const char *)text.at + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+/* In a block that has failed: may the text end that, and ask then? */
+static bool may_end_block(struct bytes text)
+{
+	return contains_word(text, "rollback") || contains_word(text, "abort") ||
+	       contains_word(text, "commit") || contains_word(text, "end");
+}
+
+/* Nothing of ours can go in between. */
+static enum feed_next refuse_lastval(const struct about *a)
+{
+	session_tell(a->s, 'E', "ERROR", SQLSTATE_NOT_IN_STATE,
+	             "lastval is not yet defined in this session", NULL,
+	             "Send what ends the transaction by itself, before what asks.");
+	session_send_ready(a->s, 'E');
+	a->s->passing = a->size;
+	a->s->dropping = true;
+	feed_flush(a->f, a->s);
+	return FEED_STOP;
+}
+
 /* In front of a query it must not fail there, as nobody would send the Sync that the server then waits for. */
-static enum feed_next discard_sequences(const struct about *a, unsigned traits)
+static enum feed_next discard_sequences(const struct about *a, struct bytes text, unsigned traits)
 {
 	const struct tracker *t = &a->srv->tracker;
 	struct insertion in = insertion_begin(a->srv);
@@ -225,7 +257,7 @@ static enum feed_next discard_sequences(const struct about *a, unsigned traits)
 	/* In a transaction that has failed so does the text, unless what is on its way ends that. */
 	if (t->status == 'E' &&
 	    ((tracker_quiet(t) && !t->batch_open) || (traits & SQL_ASKS_SEQUENCE) == 0))
-		return FEED_ON;
+		return a->type == 'Q' && may_end_block(text) ? refuse_lastval(a) : FEED_ON;
 	if (a->type != 'B' && !batch && !tracker_in_batch(t))
 		return statements_hold(a);
 	a->srv->sequences_of = a->s->id;
@@ -482,7 +514,7 @@ enum feed_next text_run(const struct about *a, struct bytes text, unsigned trait
 		notice_flux(a, text, traits);
 		return FEED_ON;
 	}
-	if (meets_sequences(a, all) && discard_sequences(a, all) == FEED_STOP)
+	if (meets_sequences(a, all) && discard_sequences(a, text, all) == FEED_STOP)
 		return FEED_STOP;
 	notice(a, text, traits, 0);
 	if ((traits & SQL_NAMES) == 0)

@@ -164,7 +164,6 @@ bool setup_send(struct session *s, struct feed *f)
 	params_hold(s->asked);
 	params_release(srv->pool->worker->params, srv->in_force);
 	srv->in_force = s->asked;
-	srv->unnamed_ticket = 0;
 	server_settle_reading(srv);
 	return insertion_send(&in, &a) == FEED_ON;
 }

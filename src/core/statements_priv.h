@@ -175,7 +175,7 @@ void insertion_client_parse(struct insertion *in, struct bytes name, struct byte
                             const struct step *step);
 void insertion_sync(struct insertion *in);
 void insertion_query(struct insertion *in, struct bytes body);
-/* A statement without a result that matters, as STEP_SETUP: it drops the unnamed statement and portal. */
+/* A statement without a result that matters, as STEP_SETUP, between transactions: it drops the unnamed portal. */
 void insertion_setup(struct insertion *in, const char *sql);
 /* The same in a batch of the client's, as STEP_OUR_EXECUTE: it drops nothing of the client's. */
 void insertion_execute(struct insertion *in, const char *sql);

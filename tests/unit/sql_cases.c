@@ -37,13 +37,13 @@ static void add_mention(struct words *w, struct bytes text, const struct sql_men
 
 	cr_assert(m->at <= text.len && m->len <= text.len - m->at);
 	cr_assert(m->value_at <= text.len && m->value_len <= text.len - m->value_at);
-	cr_assert(m->value_len == 0 || m->kind == SQL_SET);
+	cr_assert(m->value_len == 0 || m->kind == SQL_SET || m->kind == SQL_SET_LOCAL);
 	add(w, "%s%s", w->len > 0 ? "; " : "", kinds[m->kind]);
 	add(w, "%s%s", m->name[0] != '\0' ? " " : "", m->name);
 	if (!same)
 		add(w, " [%.*s]", (int)m->len, at + m->at);
 	if (m->value_len > 0)
-		add(w, "=%.*s", (int)m->value_len, at + m->value_at);
+		add(w, "=%.*s", m->value_len > 1000 ? 1000 : (int)m->value_len, at + m->value_at);
 	add(w, "%s", sets && m->resets ? "?" : "");
 }
 
