@@ -132,6 +132,14 @@ static const struct scene sequences[] = {
 	         { 'a', QUERY, "SELECT 1/0", "!22012" },
 	         { 'a', OPEN, "ROLLBACK", "" },
 	         { 'a', EXTENDED, "SELECT lastval()", "!55000" }, SCENE_END }, NULL },
+	{ "after a rollback in one text", NULL, NULL,
+	  LINES{ { 'b', QUERY, "INSERT INTO t (i) VALUES (1)", "" },
+	         { 'b', QUERY, "SELECT lastval() IS NOT NULL", ANYTHING },
+	         { 'b', QUERY, "INSERT INTO t (i) VALUES (1)", "" },
+	         { 'b', QUERY, "SELECT lastval() IS NOT NULL", "t" },
+	         { 'a', QUERY, "BEGIN", "" },
+	         { 'a', QUERY, "SELECT 1/0", "!22012" },
+	         { 'a', QUERY, "ROLLBACK; SELECT lastval()", "!55000" }, SCENE_END }, NULL },
 };
 
 static const struct scene rules[] = {
@@ -222,5 +230,23 @@ Test(border_attack, a_parse_that_fails_keeps_nothing)
 {
 	scene_open("at_fail", DDL, &no_statements_one);
 	scene_play_all(N(failing));
+	scene_close();
+}
+
+static const struct scene roles[] = {
+	{ "what a role may set", NULL, NULL,
+	  LINES{ { 'a', QUERY, "SET ROLE attack_su", "" },
+	         { 'a', QUERY, "SET session_replication_role = replica", "" },
+	         { 'b', QUERY, "SHOW session_replication_role", "origin" },
+	         { 'a', QUERY, "SHOW session_replication_role", "replica" },
+	         { 'b', QUERY, "SHOW session_replication_role", "origin" }, SCENE_END }, NULL },
+};
+
+Test(border_attack, what_a_role_may_set)
+{
+	rig_require();
+	scene_roles("CREATE ROLE attack_su SUPERUSER; GRANT attack_su TO alice");
+	scene_open("at_role", NULL, &scene_two_servers);
+	scene_play_all(N(roles));
 	scene_close();
 }

@@ -42,8 +42,8 @@ static void add_mention(struct words *w, struct bytes text, const struct sql_men
 	add(w, "%s%s", m->name[0] != '\0' ? " " : "", m->name);
 	if (!same)
 		add(w, " [%.*s]", (int)m->len, at + m->at);
-	if (m->value_len > 0)
-		add(w, "=%.*s", m->value_len > 1000 ? 1000 : (int)m->value_len, at + m->value_at);
+	if (m->value_len > 0 && m->value_len < 100)
+		add(w, "=%.*s", (int)m->value_len, at + m->value_at);
 	add(w, "%s", sets && m->resets ? "?" : "");
 }
 
