@@ -126,6 +126,18 @@ void text_suspected(struct about *a);
 /* In session mode: may it lead parameters back to what the session did not begin with? */
 void text_watch_resets(struct about *a);
 
+/* ---- relay_notice.c: what a text may leave, for relay_text.c ---- */
+
+/* depth: of statements that execute others; 0. */
+void text_notice(const struct about *a, struct bytes text, unsigned traits, int depth);
+void text_notice_flux(const struct about *a, struct bytes text, unsigned traits);
+/* Of what it executes, too. */
+unsigned text_all_traits(const struct about *a, struct bytes text, unsigned traits, int depth);
+/* Does it ask for, or may it overwrite, what another session has drawn from sequences? */
+bool text_meets_sequences(const struct about *a, unsigned traits);
+/* Those go first. FEED_STOP: not yet, or it is refused. */
+enum feed_next text_discard_sequences(const struct about *a, struct bytes text, unsigned traits);
+
 /* ---- relay_portal.c: the unnamed portal, in all pool modes ---- */
 
 /* So much of the message must be at hand to tell whether it is about it. */
