@@ -1,12 +1,13 @@
 #!/bin/sh
 # Everything at once against one pgseal: mixed_load.sh PGSEAL
 #
-# pgbench by the simple and by the extended protocol over mutual TLS, clients that reconnect for each
-# transaction, clients that cancel, and a reload every second; then SIGTERM. Fails on a report of a
+# pgbench by the simple and by the extended protocol, and with prepared statements, of two identities with parameters
+# of their own, over mutual TLS; clients that reconnect for each transaction, clients that cancel, and a reload every
+# second; then SIGTERM. Fails on a report of a
 # sanitizer, a crash, and any transaction that failed without having been cancelled by its own client.
 # Output is TAP. Environment, with defaults:
 #
-#   CLIENTS=64          pgbench sessions, half of them simple, half extended
+#   CLIENTS=64          pgbench sessions, a third of them each simple, extended and prepared
 #   POOL_SIZE=20        server connections
 #   LOAD_SECONDS=20     duration
 #   RECONNECTING=4      clients that connect anew for each transaction
@@ -48,7 +49,7 @@ give_up() {
 }
 
 ulimit -n 8192 2>/dev/null || true
-"$srcdir/contrib/demo-pki" "$dir/pki" alice || give_up "no certificates"
+"$srcdir/contrib/demo-pki" "$dir/pki" alice bob || give_up "no certificates"
 server_port=$("$srcdir/contrib/demo-postgres" start "$dir/postgres" "$dir/pki" alice) || give_up "no PostgreSQL"
 port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 10000))
 
@@ -69,6 +70,8 @@ log_connections = 0
 log_disconnections = 0
 [databases]
 app = host=127.0.0.1 port=$server_port dbname=app
+[identities]
+anybody = cn:/[a-z]+/ roles=alice
 EOF
 
 export PGHOST=localhost PGHOSTADDR=127.0.0.1 PGDATABASE=app PGUSER=alice PGSSLMODE=verify-full
@@ -105,9 +108,11 @@ bench() {
 }
 
 jobs_started=
-half=$(((clients + 1) / 2))
-bench simple -M simple -c "$half" -j 2
-bench extended -M extended -c "$half" -j 2
+third=$(((clients + 2) / 3))
+bench simple -M simple -c "$third" -j 2
+PGOPTIONS="-c work_mem=5MB -c TimeZone=Asia/Tokyo" PGSSLCERT="$dir/pki/bob.crt" PGSSLKEY="$dir/pki/bob.key" \
+	bench extended -M extended -c "$third" -j 2
+PGSSLCERT="$dir/pki/bob.crt" PGSSLKEY="$dir/pki/bob.key" bench prepared -M prepared -c "$third" -j 2
 bench reconnecting -M simple -C -c "$reconnecting" -j 1
 i=0
 while [ "$i" -lt "$cancelling" ]; do
@@ -129,7 +134,7 @@ for job in $jobs_started; do
 	wait "$job"
 done
 
-for name in simple extended reconnecting; do
+for name in simple extended prepared reconnecting; do
 	status=$(cat "$dir/$name.status")
 	grep -E '^(number of transactions actually|number of failed|tps|initial connection)' "$dir/$name.log" | sed "s/^/# $name: /"
 	if [ "$status" -ne 0 ] || grep -q aborted "$dir/$name.log"; then
