@@ -128,7 +128,7 @@ static int64_t milliseconds(const char *value)
 	static const struct {
 		const char *unit;
 		double factor;
-	} units[] = { { "us", 0.001 }, { "ms", 1 },      { "s", 1000 },      { "min", 60000 },
+	} units[] = { { "us", 0.001 }, { "ms", 1 },      { "s", 1000 }, { "min", 60000 },
 		      { "h", 3600e3 }, { "d", 86400e3 }, { "", 1 } };
 	char *rest;
 	double n = strtod(value, &rest);

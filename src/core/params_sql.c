@@ -171,8 +171,8 @@ enum err params_undo(struct params_table *t, struct params **have, struct buf *s
 	for (name = params_acting; rc == ERR_OK && *name != NULL; name++) {
 		if (!params_one_acts(*have, *name))
 			continue;
-		if ((rc = put_text(sql, "RESET ")) == ERR_OK && (rc = put_text(sql, *name)) == ERR_OK &&
-		    (rc = put_text(sql, ";")) == ERR_OK)
+		if ((rc = put_text(sql, "RESET ")) == ERR_OK &&
+		    (rc = put_text(sql, *name)) == ERR_OK && (rc = put_text(sql, ";")) == ERR_OK)
 			rc = params_drop(t, have, *name);
 	}
 	return rc == ERR_OK ? end_statement(sql) : rc;

@@ -45,16 +45,17 @@ static enum err ask_for_pin(struct server *srv, int pin, struct buf *sql)
 #define VALUE_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
 
 /* What the session has set by the rights of a role it cannot set before it has that role. */
-#define SOURCE "CASE WHEN s.source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.left(s.context, 9) " \
-	       "OPERATOR(pg_catalog.=) 'superuser' AND pg_catalog.current_setting('role') "            \
-	       "OPERATOR(pg_catalog.<>) 'none' THEN 'role' ELSE s.source END"
+#define SOURCE                                                                                   \
+	"CASE WHEN s.source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.left(s.context, 9) " \
+	"OPERATOR(pg_catalog.=) 'superuser' AND pg_catalog.current_setting('role') "             \
+	"OPERATOR(pg_catalog.<>) 'none' THEN 'role' ELSE s.source END"
 
 /* Name, value, and whether the session has set it; what is no parameter of PostgreSQL's own does not tell. */
 static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
 {
 	const char *name = (const char *)touched->at, *end = name + touched->len;
-	const char *before = "SELECT 'set', n, " VALUE_BEGIN "n" VALUE_END
-			     ", " SOURCE " FROM pg_catalog.unnest(ARRAY[";
+	const char *before = "SELECT 'set', n, " VALUE_BEGIN "n" VALUE_END ", " SOURCE
+			     " FROM pg_catalog.unnest(ARRAY[";
 	enum err rc = ERR_OK;
 
 	for (; rc == ERR_OK && name < end; name += strlen(name) + 1) {
@@ -63,9 +64,10 @@ static enum err ask_for_touched(const struct buf *touched, struct buf *sql)
 			rc = params_literal(sql, name);
 		before = ",";
 	}
-	return rc != ERR_OK ? rc
-	                    : put(sql, "]::pg_catalog.text[]) n LEFT JOIN pg_catalog.pg_settings s ON "
-	                               "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n");
+	return rc != ERR_OK
+	               ? rc
+	               : put(sql, "]::pg_catalog.text[]) n LEFT JOIN pg_catalog.pg_settings s ON "
+	                          "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n");
 }
 
 static enum err ask_for_settings(struct buf *sql)
@@ -80,12 +82,13 @@ static enum err ask_for_copies(const struct server *srv, struct buf *sql)
 {
 	char part[400];
 
-	snprintf(part, sizeof(part),
-	         "SELECT 'lost', NULL, NULL, NULL WHERE (SELECT pg_catalog.count(*) FROM "
-	         "pg_catalog.pg_prepared_statements WHERE NOT from_sql AND pg_catalog.left(name, 7) "
-	         "OPERATOR(pg_catalog.=) 'pgseal_' AND pg_catalog.length(name) "
-	         "OPERATOR(pg_catalog.=) %zu) OPERATOR(pg_catalog.<) %zu",
-	         (size_t)PSTATEMENT_NAME, copies_sure(&srv->copies));
+	snprintf(
+		part, sizeof(part),
+		"SELECT 'lost', NULL, NULL, NULL WHERE (SELECT pg_catalog.count(*) FROM "
+		"pg_catalog.pg_prepared_statements WHERE NOT from_sql AND pg_catalog.left(name, 7) "
+		"OPERATOR(pg_catalog.=) 'pgseal_' AND pg_catalog.length(name) "
+		"OPERATOR(pg_catalog.=) %zu) OPERATOR(pg_catalog.<) %zu",
+		(size_t)PSTATEMENT_NAME, copies_sure(&srv->copies));
 	return put_part(sql, part);
 }
 

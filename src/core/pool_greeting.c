@@ -17,7 +17,7 @@ struct session *pool_first_greeting(struct pool *p)
 {
 	struct session *s;
 
-	TAILQ_FOREACH(s, &p->waiters, wait_link)
+	TAILQ_FOREACH (s, &p->waiters, wait_link)
 		if (s->state == SESSION_GREETING)
 			return s;
 	return NULL;
@@ -67,7 +67,8 @@ bool pool_knows_greeting(struct pool *p)
 		return p->greeting != NULL;
 	p->lessons = route_lessons(p->route);
 	if (route_learnt(p->route, &flat) == ERR_OK &&
-	    (learnt = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len })) != NULL) {
+	    (learnt = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len })) !=
+	            NULL) {
 		params_release(p->worker->params, p->greeting);
 		p->greeting = learnt;
 	}
@@ -121,11 +122,13 @@ static void greet(struct pool *p, bool from_memory)
 	struct session *s;
 
 	while ((s = pool_first_greeting(p)) != NULL && pool_knows_greeting(p)) {
-		if (!pool_greeting_holds(p, s->since) && (!from_memory || now_of(p) - s->since < wait))
+		if (!pool_greeting_holds(p, s->since) &&
+		    (!from_memory || now_of(p) - s->since < wait))
 			break;
 		if (!pool_greeting_holds(p, s->since))
-			log_warning(LOG_SESSION, s->id,
-			            "greeted from memory: no server could be asked within greeting_wait");
+			log_warning(
+				LOG_SESSION, s->id,
+				"greeted from memory: no server could be asked within greeting_wait");
 		pool_forget(p, s);
 		session_greet(s);
 		relay_resume(s);

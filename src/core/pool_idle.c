@@ -15,7 +15,7 @@ struct server *pool_suitable_idle(struct pool *p, const struct session *s)
 	struct server *srv, *found = NULL;
 	unsigned seen = 0;
 
-	TAILQ_FOREACH(srv, &p->servers[SERVER_IDLE], link) {
+	TAILQ_FOREACH (srv, &p->servers[SERVER_IDLE], link) {
 		if (seen++ == SEARCH_MAX)
 			break;
 		if (srv->id == s->last_server && route_asks_sequences(p->route))
@@ -53,7 +53,7 @@ static void mark_orphans(struct pool *p, uint64_t session)
 	int state;
 
 	for (state = 0; state < SERVER_CLOSING; state++)
-		TAILQ_FOREACH(srv, &p->servers[state], link)
+		TAILQ_FOREACH (srv, &p->servers[state], link)
 			if (srv->last_session == session)
 				srv->client_gone = true;
 }

@@ -19,8 +19,8 @@ size_t call_need(const struct frame *frame)
  * lo_get, lo_get, lo_put. */
 static bool is_large_object_function(uint32_t oid)
 {
-	static const uint32_t oids[] = { 715,  764,  952,  953,  954,  955,  956,  957,  958,
-		                         964,  1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460 };
+	static const uint32_t oids[] = { 715, 764,  952,  953,  954,  955,  956,  957,  958,
+		                         964, 1004, 3170, 3171, 3172, 3457, 3458, 3459, 3460 };
 	size_t i;
 
 	for (i = 0; i < sizeof(oids) / sizeof(oids[0]); i++)
@@ -42,8 +42,8 @@ static bool may_set_unlisted(uint32_t oid)
 /* Any function at all, which may do whatever a session can. */
 enum feed_next call_pass(const struct about *a)
 {
-	struct reader r = reader_of((struct bytes){ a->f->at + a->f->pos + FRAME_HEADER,
-	                                            a->size - FRAME_HEADER });
+	struct reader r = reader_of(
+		(struct bytes){ a->f->at + a->f->pos + FRAME_HEADER, a->size - FRAME_HEADER });
 	uint32_t oid = 0;
 
 	if (a->size < FRAME_HEADER + CALL_OID_BYTES || !reader_u32(&r, &oid) ||

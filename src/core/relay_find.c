@@ -105,8 +105,8 @@ static struct pstatement *used(const struct about *a, struct alias *alias)
 	if (alias->now != NULL && alias->now->dialect == dialect)
 		return alias->now;
 	pstatement_release(t, alias->now);
-	alias->now = pstatement_intern(t, (struct bytes){ alias->st->body, alias->st->len }, dialect,
-	                               alias->st->under);
+	alias->now = pstatement_intern(t, (struct bytes){ alias->st->body, alias->st->len },
+	                               dialect, alias->st->under);
 	if (alias->now != NULL && pstatement_name(t, alias->now).len == 0) {
 		pstatement_release(t, alias->now);
 		alias->now = NULL;
@@ -145,7 +145,8 @@ bool statements_deallocates(const struct server *srv, struct bytes name, const s
 	for (; at < end; at += sizeof(place) + named.len + 1) {
 		memcpy(&place, at, sizeof(place));
 		named = bytes_of((const char *)at + sizeof(place));
-		if (bytes_equal(named, name) && (since == NULL || (int32_t)(place - since->seq) > 0))
+		if (bytes_equal(named, name) &&
+		    (since == NULL || (int32_t)(place - since->seq) > 0))
 			return true;
 	}
 	return false;

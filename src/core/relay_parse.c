@@ -27,12 +27,13 @@ static enum feed_next pass_unnamed_parse(const struct about *a)
 {
 	struct step step = { .kind = STEP_PARSE, .unnamed = true };
 	struct insertion in = insertion_begin(a->srv);
-	bool fits = a->size <= FRAME_WHOLE_MAX && a->srv->steps.bytes <= statements_most_memory(a->s);
+	bool fits = a->size <= FRAME_WHOLE_MAX &&
+	            a->srv->steps.bytes <= statements_most_memory(a->s);
 	struct params *under;
 	uint64_t dialect = statements_dialect(a, &under);
 
-	if (fits && (step.st = pstatement_intern(table_of(a->s), whole_body(a), dialect,
-	                                         under)) == NULL)
+	if (fits &&
+	    (step.st = pstatement_intern(table_of(a->s), whole_body(a), dialect, under)) == NULL)
 		return statements_no_memory(a);
 	if (!a->rewritten)
 		return statements_account(a, &step);
@@ -52,8 +53,9 @@ static enum feed_next pass_duplicate(const struct about *a)
 		return FEED_STOP;
 	if ((step.alias = alias_create(a->m.name, NULL)) == NULL)
 		return statements_no_memory(a);
-	return statements_account(a, &step) == FEED_STOP ? FEED_STOP
-	                                                 : statements_under_name(a, bytes_of(TAKEN));
+	return statements_account(a, &step) == FEED_STOP
+	               ? FEED_STOP
+	               : statements_under_name(a, bytes_of(TAKEN));
 }
 
 /* In its place something that fails in the way that it is to fail. */
@@ -121,7 +123,8 @@ static enum feed_next pass_named_parse(const struct about *a)
 	struct pstatement *st;
 	enum feed_next next;
 
-	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) > statements_most_memory(a->s))
+	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) >
+	    statements_most_memory(a->s))
 		return pass_refusal(a, REFUSAL_LIMIT);
 	if ((st = pstatement_intern(t, a->body, dialect, under)) == NULL)
 		return statements_no_memory(a);
@@ -182,7 +185,8 @@ enum feed_next parse_pass(const struct about *a)
 	}
 	if (step != NULL ? step->kind != STEP_CLOSE : alias != NULL && alias->st != NULL)
 		return pass_duplicate(a);
-	if (step == NULL && alias != NULL) /* of that one the server alone knows whether it is there */
+	if (step == NULL &&
+	    alias != NULL) /* of that one the server alone knows whether it is there */
 		return pass_own_parse(a);
 	return settings->max_prepared_statements > 0 ? pass_named_parse(a) : pass_pinned_parse(a);
 }

@@ -14,7 +14,8 @@ static bool write_switch(struct insertion *in, const struct params *to, const st
 	const char *at;
 	bool ok = params_switch(to, from, &sql) == ERR_OK;
 
-	for (at = (const char *)sql.at; ok && at < (const char *)sql.at + sql.len; at += strlen(at) + 1)
+	for (at = (const char *)sql.at; ok && at < (const char *)sql.at + sql.len;
+	     at += strlen(at) + 1)
 		insertion_execute(in, at);
 	buf_free(&sql);
 	return ok;

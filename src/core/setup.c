@@ -82,7 +82,8 @@ bool setup_is_all(const struct server *srv)
 {
 	const struct tracker *t = &srv->tracker;
 
-	return srv->steps.setup > 0 && tracker_in_batch(t) && t->sent - t->answered == srv->steps.setup;
+	return srv->steps.setup > 0 && tracker_in_batch(t) &&
+	       t->sent - t->answered == srv->steps.setup;
 }
 
 /* ---- what there is to do ---- */

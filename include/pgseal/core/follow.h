@@ -7,7 +7,8 @@
 #include "pgseal/core/session.h"
 
 /* The server of a session reports a value. *news: it is passed on to the client. ERR_NO_MEMORY. */
-enum err follow_report(struct server *srv, const char *name, const char *value, bool *news) MUST_CHECK;
+enum err follow_report(struct server *srv, const char *name, const char *value,
+                       bool *news) MUST_CHECK;
 /* The session has set this on its server; value: bytes of the server's encoding. ERR_NO_MEMORY. */
 enum err follow_set(struct server *srv, const char *name, const char *value) MUST_CHECK;
 /* It has reset this: what it began with is to be in force again. ERR_NO_MEMORY. */
