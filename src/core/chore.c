@@ -29,15 +29,45 @@ void chore_release_ready(struct server *srv)
 
 /* ---- what the session leaves behind ---- */
 
+/* A simple query would drop the unnamed statement, of which nobody knows in session mode whether the client will use it
+ * once more. */
+static enum err probe_beside(struct server *srv, const char *sql)
+{
+	struct insertion in = insertion_begin(srv);
+
+	insertion_execute(&in, SETUP_BEGIN);
+	insertion_execute(&in, sql);
+	insertion_execute(&in, "COMMIT");
+	insertion_sync(&in);
+	buf_free(&srv->words);
+	srv->chore = CHORE_PROBE;
+	return insertion_send_alone(&in);
+}
+
 enum err chore_probe(struct server *srv)
 {
 	struct buf sql = { 0 };
-	enum err rc;
+	enum err rc = pins_question(srv, &sql);
 
-	if ((rc = pins_question(srv, &sql)) == ERR_OK)
+	if (rc == ERR_OK && srv->session_bound)
+		rc = probe_beside(srv, (const char *)sql.at);
+	else if (rc == ERR_OK)
 		rc = server_query(srv, CHORE_PROBE, (const char *)sql.at);
 	buf_free(&sql);
 	return rc;
+}
+
+/* It failed in the block that it had to itself. */
+static bool undo_probe(struct server *srv)
+{
+	struct buf words = srv->words;
+	enum err rc;
+
+	srv->words = (struct buf){ 0 };
+	rc = server_query(srv, CHORE_PROBE, "ROLLBACK");
+	buf_free(&srv->words);
+	srv->words = words;
+	return rc == ERR_OK;
 }
 
 static enum chore_next probe_message(struct server *srv, char type, const uint8_t *body, size_t len)
@@ -49,6 +79,8 @@ static enum chore_next probe_message(struct server *srv, char type, const uint8_
 		return CHORE_FAILED;
 	if (type != 'Z')
 		return type == 'S' ? CHORE_PASS : CHORE_GO_ON;
+	if (body[0] != 'I')
+		return undo_probe(srv) ? CHORE_GO_ON : CHORE_FAILED;
 	srv->chore = CHORE_NONE;
 	pins_answered(srv, srv->words.len > 0);
 	buf_free(&srv->words);

@@ -22,7 +22,8 @@ static enum err put(struct buf *sql, const char *text)
 
 static enum err put_part(struct buf *sql, const char *text)
 {
-	enum err rc = put(sql, sql->len >= sizeof(QUESTION_BEGIN) ? " UNION ALL " : "");
+	bool first = sql->len == 0 || sql->at[sql->len - 2] == ';';
+	enum err rc = put(sql, first ? "" : " UNION ALL ");
 
 	return rc == ERR_OK ? put(sql, text) : rc;
 }
@@ -94,7 +95,8 @@ static enum err ask_for_copies(const struct server *srv, struct buf *sql)
 
 enum err pins_question(struct server *srv, struct buf *sql)
 {
-	enum err rc = put(sql, QUESTION_BEGIN);
+	/* In session mode it stands in a block of its own. */
+	enum err rc = put(sql, srv->session_bound ? "" : QUESTION_BEGIN);
 	int i;
 
 	for (i = 0; rc == ERR_OK && i < PINS; i++)

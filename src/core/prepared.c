@@ -78,6 +78,7 @@ struct pstatement *pstatement_intern(struct pstatement_table *t, struct bytes bo
 		st->traits |= SQL_UNKNOWN;
 	st->command = sql_is_command(pstatement_text(st));
 	st->under = NULL;
+	st->one_clients = false;
 	HASH_ADD_KEYPTR(hh, t->all, key.at, key.len, st);
 	if (HASH_HAS(st)) {
 		st->under = under != NULL ? params_hold(under) : NULL;

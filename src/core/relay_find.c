@@ -88,8 +88,8 @@ uint64_t statements_used_dialect(const struct about *a, const struct pstatement 
 {
 	uint64_t now = dialect_now(a);
 
-	/* A command is read when it runs; in a block that has failed only its end is carried out. */
-	if (now == st->dialect || st->command || a->srv->tracker.status == 'E')
+	/* Plans of its own it has with PostgreSQL, too. A command is read when it runs; in a block that has failed only its end is carried out. */
+	if (now == st->dialect || st->one_clients || st->command || a->srv->tracker.status == 'E')
 		return st->dialect;
 	return (st->dialect * 0x9e3779b97f4a7c15u ^ (now << 31 | now >> 33)) | 1;
 }

@@ -174,8 +174,14 @@ static bool may_end_block(struct bytes text)
 }
 
 /* Nothing of ours can go in between. */
-static enum feed_next refuse_lastval(const struct about *a)
+bool text_refuse(const struct about *a, struct bytes text, unsigned traits)
 {
+	const struct tracker *t = &a->srv->tracker;
+
+	if (t->status != 'E' || !tracker_quiet(t) || t->batch_open ||
+	    (traits & SQL_ASKS_SEQUENCE) == 0 || a->srv->sequences_of == a->s->id ||
+	    !may_end_block(text))
+		return false;
 	session_tell(a->s, 'E', "ERROR", SQLSTATE_NOT_IN_STATE,
 	             "lastval is not yet defined in this session", NULL,
 	             "Send what ends the transaction by itself, before what asks.");
@@ -183,11 +189,11 @@ static enum feed_next refuse_lastval(const struct about *a)
 	a->s->passing = a->size;
 	a->s->dropping = true;
 	feed_flush(a->f, a->s);
-	return FEED_STOP;
+	return true;
 }
 
 /* In front of a query it must not fail there, as nobody would send the Sync that the server then waits for. */
-enum feed_next text_discard_sequences(const struct about *a, struct bytes text, unsigned traits)
+enum feed_next text_discard_sequences(const struct about *a, unsigned traits)
 {
 	const struct tracker *t = &a->srv->tracker;
 	struct insertion in = insertion_begin(a->srv);
@@ -196,7 +202,7 @@ enum feed_next text_discard_sequences(const struct about *a, struct bytes text, 
 	/* In a transaction that has failed so does the text, unless what is on its way ends that. */
 	if (t->status == 'E' &&
 	    ((tracker_quiet(t) && !t->batch_open) || (traits & SQL_ASKS_SEQUENCE) == 0))
-		return a->type == 'Q' && may_end_block(text) ? refuse_lastval(a) : FEED_ON;
+		return FEED_ON;
 	if (a->type != 'B' && !batch && !tracker_in_batch(t))
 		return statements_hold(a);
 	a->srv->sequences_of = a->s->id;

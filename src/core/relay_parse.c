@@ -94,6 +94,7 @@ static struct alias *make_alias(const struct about *a, struct pstatement *sent, 
 		return alias_create(a->m.name, sent);
 	if ((st = pstatement_intern(t, whole_body(a), dialect, under)) == NULL)
 		return NULL;
+	st->one_clients = sent->one_clients;
 	if (pstatement_name(t, st).len > 0)
 		alias = alias_create(a->m.name, st);
 	pstatement_release(t, st);
@@ -128,6 +129,7 @@ static enum feed_next pass_named_parse(const struct about *a)
 		return pass_refusal(a, REFUSAL_LIMIT);
 	if ((st = pstatement_intern(t, a->body, dialect, under)) == NULL)
 		return statements_no_memory(a);
+	st->one_clients = under != a->s->asked;
 	next = pass_shared(a, st, dialect, under);
 	pstatement_release(t, st);
 	return next;

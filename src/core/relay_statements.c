@@ -216,6 +216,8 @@ static enum feed_next pass_query(const struct about *a)
 	struct insertion in = insertion_begin(a->srv);
 
 	as_written.len -= FRAME_HEADER;
+	if (text_refuse(a, text_of(as_written), a->traits))
+		return FEED_ON;
 	if (text_run(a, text_of(as_written), a->traits) == FEED_STOP)
 		return FEED_STOP;
 	if (!a->rewritten)

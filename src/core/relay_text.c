@@ -313,7 +313,7 @@ enum feed_next text_run(const struct about *a, struct bytes text, unsigned trait
 		text_notice_flux(a, text, traits);
 		return FEED_ON;
 	}
-	if (text_meets_sequences(a, all) && text_discard_sequences(a, text, all) == FEED_STOP)
+	if (text_meets_sequences(a, all) && text_discard_sequences(a, all) == FEED_STOP)
 		return FEED_STOP;
 	text_notice(a, text, traits, 0);
 	if ((traits & SQL_NAMES) == 0)
@@ -336,13 +336,19 @@ void text_suspected(struct about *a)
 
 void text_watch_resets(struct about *a)
 {
-	if (a->type == 'B' && a->s->resets_prepared)
+	struct session *s = a->s;
+	bool may;
+
+	if (a->type == 'B' && (a->m.name.len == 0 ? s->resets_unnamed : s->resets_prepared))
 		pins_reset(a->srv);
 	if (a->type != 'P' && a->type != 'Q')
 		return;
 	text_look(a);
-	if ((a->traits & (SQL_RESETS | SQL_UNKNOWN)) == 0)
-		return;
-	pins_reset(a->srv);
-	a->s->resets_prepared = a->s->resets_prepared || a->type == 'P';
+	may = (a->traits & (SQL_RESETS | SQL_UNKNOWN)) != 0;
+	if (a->type == 'Q' && may)
+		pins_reset(a->srv);
+	if (a->type == 'Q' || a->m.name.len == 0)
+		s->resets_unnamed = a->type == 'P' && may;
+	else
+		s->resets_prepared = s->resets_prepared || may;
 }

@@ -135,8 +135,10 @@ void text_notice_flux(const struct about *a, struct bytes text, unsigned traits)
 unsigned text_all_traits(const struct about *a, struct bytes text, unsigned traits, int depth);
 /* Does it ask for, or may it overwrite, what another session has drawn from sequences? */
 bool text_meets_sequences(const struct about *a, unsigned traits);
-/* Those go first. FEED_STOP: not yet, or it is refused. */
-enum feed_next text_discard_sequences(const struct about *a, struct bytes text, unsigned traits);
+/* Those go first. FEED_STOP: not yet. */
+enum feed_next text_discard_sequences(const struct about *a, unsigned traits);
+/* A Query that asks for them where they cannot be discarded is answered here, with an error. True: it is. */
+bool text_refuse(const struct about *a, struct bytes text, unsigned traits);
 
 /* ---- relay_portal.c: the unnamed portal, in all pool modes ---- */
 

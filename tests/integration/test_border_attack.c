@@ -304,3 +304,26 @@ Test(border_attack, what_a_role_may_set)
 	scene_play_all(N(roles));
 	scene_close();
 }
+
+/* Nothing of the pooler's comes between a client and its unnamed statement. */
+static const struct stage session_stays = { .keys = "pool_size=1 pool_mode=session" };
+static const struct scene session[] = {
+	{ "unnamed statement and a reset", NULL, NULL,
+	  LINES{ { 'a', JOIN, "work_mem=5MB", "" },
+	         { 'a', PARSE, "r: RESET work_mem", "" },
+	         { 'a', PARSE, ": SELECT 42", "" },
+	         { 'a', BIND, "r", "" },
+	         { 'a', BIND, "", "42" },
+	         { 'a', PARSE, ": SELECT set_config('app.x', 'y', false)", "" },
+	         { 'a', BIND, "", "y" },
+	         { 'a', BIND, "", "y" },
+	         SCENE_END },
+	  NULL },
+};
+
+Test(border_attack, session_mode)
+{
+	scene_open("at_session", NULL, &session_stays);
+	scene_play_all(N(session));
+	scene_close();
+}

@@ -23,6 +23,7 @@ struct pstatement {
 	bool command;                   /* nothing in it is read before it runs */
 	size_t len;
 	/* Literals and names are read when it is parsed: under which parameters. See params_dialect. */
+	bool one_clients;     /* parsed amid changes of parameters: it is nobody else's */
 	struct params *under; /* a reference; NULL: not known, or as they are whenever it is parsed */
 	uint64_t dialect;
 	uint8_t body[]; /* text, NUL, count, types; as it came */

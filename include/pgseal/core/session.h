@@ -115,7 +115,8 @@ struct session {
 	bool dropping;                /* the message coming in is swallowed */
 	bool held;                    /* its next message waits until all before its batch is answered */
 	bool leaving;                 /* the client will send no more; answers may still go out */
-	bool resets_prepared;         /* in session mode: a statement of it may lead parameters back */
+	bool resets_prepared;         /* in session mode: a statement of it may lead parameters back; */
+	bool resets_unnamed;          /* the unnamed one may */
 	bool noticed;                 /* it has been told that it waits */
 	bool skipping;                /* an error was answered here: drop up to the next Sync */
 	bool counted;                 /* in crew->clients */
