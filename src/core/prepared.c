@@ -273,6 +273,18 @@ void prepared_settle_own(struct prepared *n, struct pstatement_table *t, bool fa
 	}
 }
 
+void prepared_settle_rules(struct prepared *n, struct params *asked)
+{
+	struct alias *a, *next;
+
+	if (!n->unsettled)
+		return;
+	n->unsettled = false;
+	HASH_ITER(hh, n->all, a, next)
+		if (a->st != NULL && a->st->one_clients && a->st->under == NULL)
+			a->st->under = params_hold(asked);
+}
+
 void prepared_drop_own(struct prepared *n, struct pstatement_table *t)
 {
 	drop_those(n, t, false);

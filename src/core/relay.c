@@ -5,6 +5,7 @@
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
+#include "pgseal/core/prepared.h"
 #include "pgseal/core/replication.h"
 #include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
@@ -262,8 +263,11 @@ static void note_boundary(const struct session *s)
 	if (!relay_between(s))
 		return;
 	pins_transaction_ended(s->server);
-	if (!pins_ask_due(s->server))
-		server_settle_reading(s->server);
+	if (pins_ask_due(s->server))
+		return;
+	server_settle_reading(s->server);
+	if (s->prepared != NULL)
+		prepared_settle_rules(s->prepared, s->asked);
 }
 
 /* The server of a session has said all that had come: where does that leave the two? */

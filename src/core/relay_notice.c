@@ -193,16 +193,17 @@ bool text_refuse(const struct about *a, struct bytes text, unsigned traits)
 }
 
 /* In front of a query it must not fail there, as nobody would send the Sync that the server then waits for. */
-enum feed_next text_discard_sequences(const struct about *a, unsigned traits)
+enum feed_next text_discard_sequences(const struct about *a)
 {
 	const struct tracker *t = &a->srv->tracker;
 	struct insertion in = insertion_begin(a->srv);
 	bool batch = t->batch_open && !setup_is_all(a->srv);
 
-	/* In a transaction that has failed so does the text, unless what is on its way ends that. */
-	if (t->status == 'E' &&
-	    ((tracker_quiet(t) && !t->batch_open) || (traits & SQL_ASKS_SEQUENCE) == 0))
+	/* In a block that has failed so does the text, unless what is on its way ends that. */
+	if (t->status == 'E' && tracker_quiet(t) && !t->batch_open)
 		return FEED_ON;
+	if (t->status == 'E' && !tracker_in_batch(t))
+		return statements_hold(a);
 	if (a->type != 'B' && !batch && !tracker_in_batch(t))
 		return statements_hold(a);
 	a->srv->sequences_of = a->s->id;

@@ -124,12 +124,16 @@ static enum feed_next pass_named_parse(const struct about *a)
 	struct pstatement *st;
 	enum feed_next next;
 
+	/* What is on its way may fail, or roll back: under which parameters this will be parsed shows then. */
+	if (under != a->s->asked && !tracker_in_batch(&a->srv->tracker))
+		return statements_hold(a);
 	if (a->s->prepared->bytes + a->srv->steps.bytes + prepared_cost(len) >
 	    statements_most_memory(a->s))
 		return pass_refusal(a, REFUSAL_LIMIT);
 	if ((st = pstatement_intern(t, a->body, dialect, under)) == NULL)
 		return statements_no_memory(a);
 	st->one_clients = under != a->s->asked;
+	a->s->prepared->unsettled = a->s->prepared->unsettled || under == NULL;
 	next = pass_shared(a, st, dialect, under);
 	pstatement_release(t, st);
 	return next;

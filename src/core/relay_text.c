@@ -313,7 +313,7 @@ enum feed_next text_run(const struct about *a, struct bytes text, unsigned trait
 		text_notice_flux(a, text, traits);
 		return FEED_ON;
 	}
-	if (text_meets_sequences(a, all) && text_discard_sequences(a, all) == FEED_STOP)
+	if (text_meets_sequences(a, all) && text_discard_sequences(a) == FEED_STOP)
 		return FEED_STOP;
 	text_notice(a, text, traits, 0);
 	if ((traits & SQL_NAMES) == 0)

@@ -136,7 +136,7 @@ unsigned text_all_traits(const struct about *a, struct bytes text, unsigned trai
 /* Does it ask for, or may it overwrite, what another session has drawn from sequences? */
 bool text_meets_sequences(const struct about *a, unsigned traits);
 /* Those go first. FEED_STOP: not yet. */
-enum feed_next text_discard_sequences(const struct about *a, unsigned traits);
+enum feed_next text_discard_sequences(const struct about *a);
 /* A Query that asks for them where they cannot be discarded is answered here, with an error. True: it is. */
 bool text_refuse(const struct about *a, struct bytes text, unsigned traits);
 

@@ -69,6 +69,7 @@ struct prepared {
 	struct alias *shared;       /* uthash by `behind`: as many of one key as there are twins */
 	bool twins;                 /* some of them are the same but for their names */
 	bool fresh;                 /* some were put since the last ReadyForQuery of which only an answer can tell */
+	bool unsettled;             /* one was parsed under parameters that cannot be told yet */
 	size_t bytes;               /* that its statements hold, shared ones counted whole */
 	struct pstatement *unnamed; /* a reference; NULL: none, or too large to be remembered */
 	uint64_t unnamed_shape;     /* as it was described to the client; 0: it was not */
@@ -93,6 +94,8 @@ void prepared_drop_own(struct prepared *n, struct pstatement_table *t); /* made 
 /* What was said to be prepared in the server has been answered: failed, what runs under the names is not known;
  * else it is settled. */
 void prepared_settle_own(struct prepared *n, struct pstatement_table *t, bool failed);
+/* Those that were parsed under parameters which could not be told were so under these, as far as is known now. */
+void prepared_settle_rules(struct prepared *n, struct params *asked);
 void prepared_drop_all(struct prepared *n, struct pstatement_table *t); /* not the unnamed one */
 /* The unnamed one is st (taken; NULL: only the server has it) from now on; ticket 0: there is none. */
 void prepared_set_unnamed(struct prepared *n, struct pstatement_table *t, struct pstatement *st,
