@@ -103,6 +103,18 @@ bool pool_asks_greeting(struct pool *p, struct server *srv)
 	return true;
 }
 
+void pool_logs_in_for_greeting(struct pool *p)
+{
+	/* Somebody else may have been asked before: then the one that answers first will do. */
+	if (p->session_count[SESSION_GREETING] > 0 && pool_knows_greeting(p))
+		(void)route_claim_question(p->route, now_of(p));
+}
+
+bool pool_awaits_greeting(struct pool *p)
+{
+	return pool_knows_greeting(p) && route_is_asked(p->route, now_of(p));
+}
+
 void pool_spoken(struct pool *p)
 {
 	if (route_note_spoken(p->route, now_of(p)))

@@ -282,12 +282,24 @@ void route_forget_spoken(struct route *route)
 	atomic_store(&route->spoken, 0);
 }
 
+bool route_is_asked(const struct route *route, usec_t now)
+{
+	usec_t asked = atomic_load(&route->asked);
+
+	return asked != 0 && now - asked <= QUESTION_US;
+}
+
 bool route_claim_question(struct route *route, usec_t now)
 {
 	usec_t asked = atomic_load(&route->asked);
 
 	return (asked == 0 || now - asked > QUESTION_US) &&
 	       atomic_compare_exchange_strong(&route->asked, &asked, now);
+}
+
+void route_drop_question(struct route *route)
+{
+	atomic_store(&route->asked, 0);
 }
 
 unsigned route_lessons(const struct route *route)

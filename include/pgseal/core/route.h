@@ -82,5 +82,9 @@ usec_t route_spoken(const struct route *route); /* when one did last; 0: never, 
 void route_forget_spoken(struct route *route);
 /* Ask, for all workers: false, somebody has just done so. */
 bool route_claim_question(struct route *route, usec_t now);
+/* Somebody has, and not so long ago that there is no hope of an answer. */
+bool route_is_asked(const struct route *route, usec_t now);
+/* There will be none. */
+void route_drop_question(struct route *route);
 
 #endif
