@@ -27,14 +27,16 @@ struct session *pool_first_greeting(struct pool *p)
 
 static void set_greeting(struct pool *p, struct params *reported)
 {
-	struct params *before = p->greeting;
+	struct params *before;
 
+	/* Another worker may have taught the route something else meanwhile. */
+	(void)pool_knows_greeting(p);
+	before = p->greeting;
 	if (before == reported)
 		return;
 	p->greeting = params_hold(reported);
 	params_release(p->worker->params, before);
-	route_learn(p->route, params_flat(reported));
-	p->lessons = route_lessons(p->route);
+	p->lessons = route_learn(p->route, params_flat(reported));
 }
 
 void pool_learn(struct pool *p, struct params *reported)

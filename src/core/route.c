@@ -307,15 +307,18 @@ unsigned route_lessons(const struct route *route)
 	return atomic_load(&route->lessons);
 }
 
-void route_learn(struct route *route, struct bytes flat)
+unsigned route_learn(struct route *route, struct bytes flat)
 {
+	unsigned lesson;
+
 	pthread_mutex_lock(&route->lock);
-	atomic_fetch_add(&route->lessons, 1);
+	lesson = atomic_fetch_add(&route->lessons, 1) + 1;
 	route->learnt.len = 0;
 	/* Without memory the next server to log in teaches it again. */
 	if (buf_append(&route->learnt, flat.at, flat.len) != ERR_OK)
 		buf_free(&route->learnt);
 	pthread_mutex_unlock(&route->lock);
+	return lesson;
 }
 
 enum err route_learnt(struct route *route, struct buf *out)

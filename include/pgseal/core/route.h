@@ -68,8 +68,8 @@ int route_oldest_other(struct route *route, size_t me, usec_t *since);
 int route_spare_other(struct route *route, size_t me);
 
 /* The parameters that servers of this route report as their own, flat (params.h). Replaced when a server
- * reports others. Any thread. */
-void route_learn(struct route *route, struct bytes flat);
+ * reports others. The number of this lesson. Any thread. */
+unsigned route_learn(struct route *route, struct bytes flat);
 /* How often that was. */
 unsigned route_lessons(const struct route *route);
 /* Append to *out; ERR_NOT_FOUND: none yet. */
