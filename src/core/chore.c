@@ -511,10 +511,18 @@ void chore_check(struct server *srv)
 	check_by(srv, strcmp(query, "<empty>") == 0 ? "" : query);
 }
 
-/* Whatever it has to report comes with the answer to the next command. */
+/* Whatever it has to report comes with the answer to the next command; of what a client has set, after a reset. */
 void chore_ask(struct server *srv)
 {
-	check_by(srv, "");
+	struct params_table *t = srv->pool->worker->params;
+	bool bare = srv->in_force != NULL && params_count(srv->in_force) == 0;
+	struct params *none = bare ? NULL : params_none(t);
+
+	if (none != NULL) {
+		params_release(t, srv->in_force);
+		srv->in_force = none;
+	}
+	check_by(srv, none != NULL ? "RESET ROLE; RESET ALL" : "");
 }
 
 /* ---- all of them ---- */

@@ -142,13 +142,15 @@ static usec_t reserve_due(const struct pool *p, const struct session *first, use
 	return due > now ? due : 0;
 }
 
-/* Who waits to be greeted is greeted from memory then, if there is any. */
+/* Who waits to be greeted is greeted from memory then, if there is any; at once, if a server has spoken meanwhile. */
 static usec_t greeting_due(struct pool *p)
 {
 	const struct session *s = p->session_count[SESSION_GREETING] > 0 ? pool_first_greeting(p) : NULL;
 	usec_t wait = p->worker->site->settings.greeting_wait;
 
-	return s != NULL && p->greeting != NULL ? s->since + (wait > 0 ? wait : 1) : 0;
+	if (s == NULL || p->greeting == NULL)
+		return 0;
+	return pool_greeting_holds(p, s->since) ? s->since : s->since + (wait > 0 ? wait : 1);
 }
 
 /* For the next of those that wait longest, here or for max_active: the end of its wait, or the reserve; and for the
@@ -191,7 +193,9 @@ void pool_enqueue(struct pool *p, struct session *s)
 	p->waiting++;
 	if (last == NULL)
 		mark_waiting(p);
-	plan_wait(p, timer_set_once);
+	/* Who waits for a server may do so for minutes, and the timer may be armed for its end; so may it be for one that
+	 * has long been served. */
+	plan_wait(p, s->state == SESSION_GREETING ? timer_set : timer_set_once);
 }
 
 void pool_forget(struct pool *p, struct session *s)

@@ -2,9 +2,11 @@
 #include "pool_priv.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
+#include "pgseal/core/pins.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
 
@@ -27,14 +29,16 @@ struct session *pool_first_greeting(struct pool *p)
 
 static void set_greeting(struct pool *p, struct params *reported)
 {
-	struct params *before = p->greeting;
+	struct params *before;
 
+	/* Another worker may have taught the route something else meanwhile. */
+	(void)pool_knows_greeting(p);
+	before = p->greeting;
 	if (before == reported)
 		return;
 	p->greeting = params_hold(reported);
 	params_release(p->worker->params, before);
-	route_learn(p->route, params_flat(reported));
-	p->lessons = route_lessons(p->route);
+	p->lessons = route_learn(p->route, params_flat(reported));
 }
 
 void pool_learn(struct pool *p, struct params *reported)
@@ -104,8 +108,65 @@ bool pool_asks_greeting(struct pool *p, struct server *srv)
 	return true;
 }
 
-void pool_spoken(struct pool *p)
+void pool_logs_in_for_greeting(struct pool *p)
 {
+	/* Somebody else may have been asked before: then the one that answers first will do. */
+	if (p->session_count[SESSION_GREETING] > 0 && pool_knows_greeting(p))
+		(void)route_claim_question(p->route, now_of(p));
+}
+
+bool pool_awaits_greeting(struct pool *p)
+{
+	return pool_knows_greeting(p) && route_is_asked(p->route, now_of(p));
+}
+
+/* Most clients set these, and nobody chooses a server by them. */
+static bool is_trifle(const char *name)
+{
+	return strcasecmp(name, "application_name") == 0 ||
+	       strcasecmp(name, "client_encoding") == 0;
+}
+
+bool pool_greeting_hidden(const struct server *srv)
+{
+	const struct params *set = srv->in_force, *told = srv->pool->greeting;
+	const char *name;
+	size_t i;
+
+	if (set == NULL || told == NULL)
+		return true;
+	for (i = 0; i < params_count(set); i++) {
+		name = params_at(set, i)->name;
+		if (!is_trifle(name) && params_find(told, name) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Does what is known of the route hold all by now that this server has to say about it? Not as long as it is open whose
+ * a value is, nor where nobody looks; and one that is to be replaced is not what newcomers will get. */
+static bool has_told_all(const struct server *srv)
+{
+	if (srv->stale != NULL || pool_greeting_hidden(srv))
+		return false;
+	return srv->session == NULL || (pins_watch(srv) && srv->pins.touched.len == 0);
+}
+
+/* It was asked, and nobody has set anything there. */
+static bool is_bare(const struct server *srv)
+{
+	return srv->chore == CHORE_CHECK && srv->words.len == 0 && srv->in_force != NULL &&
+	       params_count(srv->in_force) == 0;
+}
+
+void pool_spoken(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	if (!has_told_all(srv))
+		return;
+	if (is_bare(srv))
+		set_greeting(p, srv->reported);
 	if (route_note_spoken(p->route, now_of(p)))
 		pool_wake_others(p);
 	/* Not here, amid the answers to somebody. */

@@ -43,6 +43,7 @@ static bool open_one(struct pool *p, int64_t up_to)
 	d->permit = permit;
 	d->answer = pool_dialled;
 	p->opening++;
+	pool_logs_in_for_greeting(p);
 	dial_post(d);
 	return true;
 }
@@ -57,18 +58,22 @@ unsigned pool_checking(const struct pool *p)
 	return n;
 }
 
-/* Servers that are wanted: one will do for all who wait to be greeted. */
-static unsigned demand(const struct pool *p)
+/* Servers that are wanted: one will do for all who wait to be greeted, and none of ours if another worker asks. */
+static unsigned demand(struct pool *p, unsigned coming)
 {
 	unsigned greeting = p->session_count[SESSION_GREETING];
 
-	return greeting < 2 || greeting > p->waiting ? p->waiting : p->waiting - greeting + 1;
+	if (greeting == 0 || greeting > p->waiting)
+		return p->waiting;
+	if (coming == 0 && pool_awaits_greeting(p))
+		return p->waiting - greeting;
+	return p->waiting - greeting + 1;
 }
 
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
 void pool_seek(struct pool *p)
 {
-	unsigned coming = p->opening + pool_checking(p), wanted = demand(p);
+	unsigned coming = p->opening + pool_checking(p), wanted = demand(p, coming);
 	int other;
 
 	if (p->paused || p->worker->draining)
@@ -146,6 +151,7 @@ static void login_failed(struct pool *p, const struct dial *d)
 	if (!pool_resting(p))
 		p->retry_pause = p->retry_pause == 0 ? POOL_RETRY_FIRST_US : 2 * p->retry_pause;
 	p->failed_at = now_of(p);
+	route_drop_question(p->route); /* there may have been one that this was to answer */
 	if (p->retry_pause > longest)
 		p->retry_pause = longest > 0 ? longest : 1;
 	p->permanent = is_permanent(d->failure.sqlstate);

@@ -71,5 +71,9 @@ void pool_greet_all(struct pool *p);
 void pool_greet_due(struct pool *p);
 /* srv, which idles, is asked what has changed. False: it is not, as somebody else is, or nothing is known yet. */
 bool pool_asks_greeting(struct pool *p, struct server *srv);
+/* A server logs in: if anybody waits to be greeted, nobody else needs to be asked. */
+void pool_logs_in_for_greeting(struct pool *p);
+/* Has a server been asked lately, in whatever worker, so that its answer may still come? */
+bool pool_awaits_greeting(struct pool *p);
 
 #endif

@@ -380,7 +380,7 @@ static enum err server_dispatch(struct server *srv, const struct frame *f, const
 	srv->dropping = srv->dropping || ours || known || is_about_setup(srv, type) ||
 	                is_about_ours(srv, type);
 	if (type == 'Z')
-		pool_spoken(srv->pool);
+		pool_spoken(srv);
 	return rc;
 }
 

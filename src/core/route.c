@@ -282,6 +282,13 @@ void route_forget_spoken(struct route *route)
 	atomic_store(&route->spoken, 0);
 }
 
+bool route_is_asked(const struct route *route, usec_t now)
+{
+	usec_t asked = atomic_load(&route->asked);
+
+	return asked != 0 && now - asked <= QUESTION_US;
+}
+
 bool route_claim_question(struct route *route, usec_t now)
 {
 	usec_t asked = atomic_load(&route->asked);
@@ -290,20 +297,28 @@ bool route_claim_question(struct route *route, usec_t now)
 	       atomic_compare_exchange_strong(&route->asked, &asked, now);
 }
 
+void route_drop_question(struct route *route)
+{
+	atomic_store(&route->asked, 0);
+}
+
 unsigned route_lessons(const struct route *route)
 {
 	return atomic_load(&route->lessons);
 }
 
-void route_learn(struct route *route, struct bytes flat)
+unsigned route_learn(struct route *route, struct bytes flat)
 {
+	unsigned lesson;
+
 	pthread_mutex_lock(&route->lock);
-	atomic_fetch_add(&route->lessons, 1);
+	lesson = atomic_fetch_add(&route->lessons, 1) + 1;
 	route->learnt.len = 0;
 	/* Without memory the next server to log in teaches it again. */
 	if (buf_append(&route->learnt, flat.at, flat.len) != ERR_OK)
 		buf_free(&route->learnt);
 	pthread_mutex_unlock(&route->lock);
+	return lesson;
 }
 
 enum err route_learnt(struct route *route, struct buf *out)

@@ -134,7 +134,9 @@ void pool_learn(struct pool *p, struct params *reported);
 /* A server says that this is its own value now. */
 void pool_renew(struct pool *p, const char *name, const char *value);
 /* A server has answered, so that what it reports is true. */
-void pool_spoken(struct pool *p);
+void pool_spoken(struct server *srv);
+/* Has a client set anything there that newcomers are told about? Then the server's own does not show. */
+bool pool_greeting_hidden(const struct server *srv);
 
 /* Answer to a login order. */
 void pool_dialled(struct dial *d, struct worker *home);

@@ -68,8 +68,8 @@ int route_oldest_other(struct route *route, size_t me, usec_t *since);
 int route_spare_other(struct route *route, size_t me);
 
 /* The parameters that servers of this route report as their own, flat (params.h). Replaced when a server
- * reports others. Any thread. */
-void route_learn(struct route *route, struct bytes flat);
+ * reports others. The number of this lesson. Any thread. */
+unsigned route_learn(struct route *route, struct bytes flat);
 /* How often that was. */
 unsigned route_lessons(const struct route *route);
 /* Append to *out; ERR_NOT_FOUND: none yet. */
@@ -82,5 +82,9 @@ usec_t route_spoken(const struct route *route); /* when one did last; 0: never, 
 void route_forget_spoken(struct route *route);
 /* Ask, for all workers: false, somebody has just done so. */
 bool route_claim_question(struct route *route, usec_t now);
+/* Somebody has, and not so long ago that there is no hope of an answer. */
+bool route_is_asked(const struct route *route, usec_t now);
+/* There will be none. */
+void route_drop_question(struct route *route);
 
 #endif
