@@ -515,8 +515,7 @@ void chore_check(struct server *srv)
 void chore_ask(struct server *srv)
 {
 	struct params_table *t = srv->pool->worker->params;
-	bool bare = srv->in_force != NULL && params_count(srv->in_force) == 0;
-	struct params *none = bare ? NULL : params_none(t);
+	struct params *none = pool_greeting_hidden(srv) ? params_none(t) : NULL;
 
 	if (none != NULL) {
 		params_release(t, srv->in_force);

@@ -2,7 +2,7 @@
 #include "pool_priv.h"
 
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
@@ -120,36 +120,34 @@ bool pool_awaits_greeting(struct pool *p)
 	return pool_knows_greeting(p) && route_is_asked(p->route, now_of(p));
 }
 
-/* Most clients set these, and nobody chooses a server by them. */
-static bool is_trifle(const char *name)
-{
-	return strcasecmp(name, "application_name") == 0 ||
-	       strcasecmp(name, "client_encoding") == 0;
-}
+/* Of what newcomers choose a server by, this alone can be set by a client. */
+#define CHOSEN_BY "default_transaction_read_only"
 
 bool pool_greeting_hidden(const struct server *srv)
 {
-	const struct params *set = srv->in_force, *told = srv->pool->greeting;
-	const char *name;
-	size_t i;
+	return srv->in_force == NULL || params_find(srv->in_force, CHOSEN_BY) != NULL;
+}
 
-	if (set == NULL || told == NULL)
-		return true;
-	for (i = 0; i < params_count(set); i++) {
-		name = params_at(set, i)->name;
-		if (!is_trifle(name) && params_find(told, name) != NULL)
-			return true;
-	}
-	return false;
+/* In session mode, and with pin=off, nobody follows what its session has set. */
+static bool is_as_greeted(const struct server *srv)
+{
+	const char *now = params_get(srv->reported, CHOSEN_BY);
+	const char *known = pool_knows_greeting(srv->pool)
+	                            ? params_get(srv->pool->greeting, CHOSEN_BY)
+	                            : NULL;
+
+	return now == NULL || (known != NULL && strcmp(now, known) == 0);
 }
 
 /* Does what is known of the route hold all by now that this server has to say about it? Not as long as it is open whose
- * a value is, nor where nobody looks; and one that is to be replaced is not what newcomers will get. */
+ * a value is; and one that is to be replaced is not what newcomers will get. */
 static bool has_told_all(const struct server *srv)
 {
 	if (srv->stale != NULL || pool_greeting_hidden(srv))
 		return false;
-	return srv->session == NULL || (pins_watch(srv) && srv->pins.touched.len == 0);
+	if (srv->session == NULL)
+		return true;
+	return pins_watch(srv) ? srv->pins.touched.len == 0 : is_as_greeted(srv);
 }
 
 /* It was asked, and nobody has set anything there. */
