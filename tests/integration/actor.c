@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 
 #include "tests/integration/actor.h"
+#include "tests/integration/body.h"
 #include "tests/integration/rig_priv.h"
 
 #define VALUES_MAX 20
@@ -39,51 +40,20 @@ static void split(const char *text, struct words *out)
 
 /* --- messages --- */
 
-struct body {
-	size_t len;
-	uint8_t at[9000];
-};
-
-static void add(struct body *b, const void *at, size_t n)
-{
-	cr_assert(n <= sizeof(b->at) - b->len);
-	memcpy(b->at + b->len, at, n);
-	b->len += n;
-}
-
-static void add_string(struct body *b, const char *s)
-{
-	add(b, s, strlen(s) + 1);
-}
-
-static void add_u16(struct body *b, size_t v)
-{
-	uint16_t be = htons((uint16_t)v);
-
-	add(b, &be, sizeof(be));
-}
-
-static void add_u32(struct body *b, size_t v)
-{
-	uint32_t be = htonl((uint32_t)v);
-
-	add(b, &be, sizeof(be));
-}
-
 /* All as text: no formats, the values, and the result's format or formats. */
 static void add_values(struct body *b, const struct words *w)
 {
-	add_u16(b, 0);
-	add_u16(b, w->count);
+	body_u16(b, 0);
+	body_u16(b, w->count);
 	for (size_t i = 0; i < w->count; i++) {
 		if (strcmp(w->values[i], "\\N") == 0) {
-			add_u32(b, UINT32_MAX);
+			body_u32(b, UINT32_MAX);
 			continue;
 		}
-		add_u32(b, strlen(w->values[i]));
-		add(b, w->values[i], strlen(w->values[i]));
+		body_u32(b, strlen(w->values[i]));
+		body_add(b, w->values[i], strlen(w->values[i]));
 	}
-	add_u16(b, 0);
+	body_u16(b, 0);
 }
 
 static void say_parse(struct actor *who, const char *text)
@@ -98,8 +68,8 @@ static void say_bind(struct actor *who, const char *name, const struct words *w)
 {
 	struct body b = { 0 };
 
-	add_string(&b, "");
-	add_string(&b, name);
+	body_string(&b, "");
+	body_string(&b, name);
 	add_values(&b, w);
 	script_put(&who->said, 'B', b.at, b.len);
 	script_execute(&who->said, 0);
@@ -117,7 +87,7 @@ static void say_call(struct actor *who, const struct words *w)
 		rig_printf("SELECT '%s'::regprocedure::oid::int", w->text).s);
 	struct body b = { 0 };
 
-	add_u32(&b, (size_t)atoi(oid.s));
+	body_u32(&b, (size_t)atoi(oid.s));
 	add_values(&b, w);
 	script_put(&who->said, 'F', b.at, b.len);
 }

@@ -20,6 +20,16 @@ struct line {
 		0 \
 	}
 
+/* Tables of the same name: which one does the client see that says just "spot"? It tells "evil" or "public". */
+#define SCENE_SPOTS                                                          \
+	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;" \
+	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                 \
+	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC;"
+
+/* How many advisory locks the server has that answers. */
+#define SCENE_OWN_LOCKS \
+	"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
 struct scene {
 	const char *name;
 	const char *at, *hash;    /* for @ and # */

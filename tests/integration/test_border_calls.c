@@ -6,14 +6,7 @@
 
 TestSuite(border_calls, .timeout = 120);
 
-#define DDL                                                                                       \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;"                      \
-	"CREATE TABLE public.spot AS SELECT 'public' AS it; CREATE SEQUENCE counter;"             \
-	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC;" \
-	"GRANT ALL ON counter TO PUBLIC"
-
-#define OWN_LOCKS \
-	"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+#define DDL SCENE_SPOTS "CREATE SEQUENCE counter; GRANT ALL ON counter TO PUBLIC"
 
 static const struct scene scenes[] = {
 	{ .name = "path",
@@ -82,21 +75,21 @@ static const struct scene scenes[] = {
 	                                  SCENE_END } },
 	{ .name = "lock",
 	  .lines = (const struct line[]){ { 'a', CALL, "pg_advisory_lock_shared(bigint) << 1", "" },
-	                                  { 'a', ASK, OWN_LOCKS, "1" },
-	                                  { 'b', ASK, OWN_LOCKS, "0" },
-	                                  { 'a', ASK, OWN_LOCKS, "1" },
+	                                  { 'a', ASK, SCENE_OWN_LOCKS, "1" },
+	                                  { 'b', ASK, SCENE_OWN_LOCKS, "0" },
+	                                  { 'a', ASK, SCENE_OWN_LOCKS, "1" },
 	                                  { 'a', CALL, "pg_advisory_unlock_shared(bigint) << 1",
 	                                    "t" },
-	                                  { 'b', ASK, OWN_LOCKS, "0" },
-	                                  { 'a', ASK, OWN_LOCKS, "0" },
+	                                  { 'b', ASK, SCENE_OWN_LOCKS, "0" },
+	                                  { 'a', ASK, SCENE_OWN_LOCKS, "0" },
 	                                  SCENE_END } },
 	{ .name = "lock, nothing asked in between",
 	  .lines =
 	          (const struct line[]){ { 'a', CALL,
 	                                   "pg_try_advisory_lock_shared(integer,integer) << 1 << 2",
 	                                   "t" },
-	                                 { 'b', ASK, OWN_LOCKS, "0" },
-	                                 { 'a', ASK, OWN_LOCKS, "1" },
+	                                 { 'b', ASK, SCENE_OWN_LOCKS, "0" },
+	                                 { 'a', ASK, SCENE_OWN_LOCKS, "1" },
 	                                 SCENE_END } },
 	{ .name = "function that does not exist",
 	  .lines =

@@ -7,13 +7,6 @@
 
 TestSuite(border_later, .timeout = 120);
 
-#define DDL                                                                  \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;" \
-	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                 \
-	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC"
-
-#define OWN_LOCKS \
-	"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 #define OWN_CHANNELS "SELECT count(*) FROM pg_listening_channels()"
 
 /* What may be brought about. A query can be prepared by SQL as well, other commands by the protocol alone. */
@@ -50,9 +43,9 @@ static const struct effect effects[] = {
 	                         { 'a', ASK, "SHOW work_mem", "7MB" },
 	                         SCENE_END } },
 	{ "lock", "SELECT pg_try_advisory_lock_shared(1)", true,
-	  (const struct line[]){ { 'a', ASK, OWN_LOCKS, "1" },
-	                         { 'b', ASK, OWN_LOCKS, "0" },
-	                         { 'a', ASK, OWN_LOCKS, "1" },
+	  (const struct line[]){ { 'a', ASK, SCENE_OWN_LOCKS, "1" },
+	                         { 'b', ASK, SCENE_OWN_LOCKS, "0" },
+	                         { 'a', ASK, SCENE_OWN_LOCKS, "1" },
 	                         SCENE_END } },
 	{ "channel", "LISTEN news", false,
 	  (const struct line[]){ { 'a', ASK, OWN_CHANNELS, "1" },
@@ -160,7 +153,7 @@ static void play_ways(const char *database, const struct stage *stage, size_t st
 
 	rig_require();
 	scene_roles("GRANT app_ro TO alice");
-	scene_open(database, DDL, stage);
+	scene_open(database, SCENE_SPOTS, stage);
 	for (size_t i = 0; i < kinds * sizeof(ways) / sizeof(ways[0]); i++) {
 		const struct way *w = &ways[i / kinds];
 		const struct effect *e = &effects[i % kinds];

@@ -6,14 +6,6 @@
 
 TestSuite(border_readings, .timeout = 120);
 
-#define DDL                                                                  \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;" \
-	"CREATE TABLE public.spot AS SELECT 'public' AS it;"                 \
-	"GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON evil.spot, public.spot TO PUBLIC"
-
-#define OWN_LOCKS \
-	"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-
 /* A statement between two strings that a wrong reading makes one, or of which it makes one. */
 #define LOCK "pg_try_advisory_lock_shared(77)"
 #define ESCAPED "SELECT '\\'', " LOCK ", '\\''"
@@ -21,9 +13,9 @@ TestSuite(border_readings, .timeout = 120);
 #define ESCAPED_PATH "SELECT '\\''; SET search_path = evil; SELECT '\\''"
 #define PLAIN_PATH "SELECT '\\'; SET search_path = evil; SELECT '\\'"
 
-static const struct line locked[] = { { 'b', ASK, OWN_LOCKS, "0" },
-	                              { 'a', ASK, OWN_LOCKS, "1" },
-	                              { 'b', ASK, OWN_LOCKS, "0" },
+static const struct line locked[] = { { 'b', ASK, SCENE_OWN_LOCKS, "0" },
+	                              { 'a', ASK, SCENE_OWN_LOCKS, "1" },
+	                              { 'b', ASK, SCENE_OWN_LOCKS, "0" },
 	                              SCENE_END };
 static const struct line diverted[] = { { 'b', ASK, "SELECT it FROM spot", "public" },
 	                                { 'a', ASK, "SELECT it FROM spot", "evil" },
@@ -128,28 +120,29 @@ static void play_readings(const char *database, const char *ddl, const struct st
 
 Test(border_readings, of_backslashes)
 {
-	play_readings("br_slash", DDL, &scene_two_servers);
+	play_readings("br_slash", SCENE_SPOTS, &scene_two_servers);
 }
 
 Test(border_readings, of_backslashes_on_servers_in_turns)
 {
-	play_readings("br_turns", DDL, &scene_turns);
+	play_readings("br_turns", SCENE_SPOTS, &scene_turns);
 }
 
 Test(border_readings, of_backslashes_after_who_left)
 {
-	play_readings("br_left", DDL, &scene_leaves);
+	play_readings("br_left", SCENE_SPOTS, &scene_leaves);
 }
 
 Test(border_readings, of_backslashes_in_session_mode_as_texts_say)
 {
-	play_readings("br_session", DDL, &scene_session_suspected);
+	play_readings("br_session", SCENE_SPOTS, &scene_session_suspected);
 }
 
 Test(border_readings, of_backslashes_that_are_escapes_in_the_database)
 {
 	play_readings("br_database",
-	              DDL "; ALTER DATABASE br_database SET standard_conforming_strings = off",
+	              SCENE_SPOTS
+	              "ALTER DATABASE br_database SET standard_conforming_strings = off",
 	              &scene_two_servers);
 }
 
@@ -185,7 +178,7 @@ static const struct scene wide_ways[] = {
 
 static void play_wide(const char *database, const struct stage *stage)
 {
-	scene_open(database, DDL, stage);
+	scene_open(database, SCENE_SPOTS, stage);
 	for (size_t k = 0; k < sizeof(wide) / sizeof(wide[0]); k++)
 		for (size_t i = 0; i < sizeof(wide_ways) / sizeof(wide_ways[0]); i++) {
 			const char *prefix = i == 3 ? "" : "E";
@@ -291,7 +284,7 @@ static const struct scene named[] = {
 
 static void play_named(const char *database, const struct stage *stage)
 {
-	scene_open(database, DDL, stage);
+	scene_open(database, SCENE_SPOTS, stage);
 	scene_play_all(named, sizeof(named) / sizeof(named[0]));
 	scene_close();
 }

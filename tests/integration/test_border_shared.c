@@ -7,11 +7,10 @@
 
 TestSuite(border_shared, .timeout = 120);
 
-#define DDL                                                                                        \
-	"CREATE TABLE holes (i int); INSERT INTO holes VALUES (1), (NULL), (3);"                   \
-	"CREATE SCHEMA evil; CREATE TABLE evil.spot AS SELECT 'evil' AS it;"                       \
-	"CREATE TABLE public.spot AS SELECT 'public' AS it; GRANT USAGE ON SCHEMA evil TO PUBLIC;" \
-	"GRANT SELECT ON evil.spot, public.spot, holes TO PUBLIC"
+#define DDL                                                                      \
+	SCENE_SPOTS                                                              \
+	"CREATE TABLE holes (i int); INSERT INTO holes VALUES (1), (NULL), (3);" \
+	"GRANT SELECT ON holes TO PUBLIC"
 
 /* What is read when a text is parsed: the rule (#) and a text (@) of which it makes something else. */
 struct rule {

@@ -1,11 +1,11 @@
 /* Words for a conversation. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
 
+#include "tests/integration/body.h"
 #include "tests/integration/utter.h"
 
 #define OID_INT4 23u
@@ -28,37 +28,6 @@ bool chance(struct talker *t, unsigned percent)
 
 /* --- bodies of messages --- */
 
-struct body {
-	size_t len;
-	uint8_t at[4096];
-};
-
-static void add(struct body *b, const void *at, size_t n)
-{
-	cr_assert(n <= sizeof(b->at) - b->len);
-	memcpy(b->at + b->len, at, n);
-	b->len += n;
-}
-
-static void add_string(struct body *b, const char *s)
-{
-	add(b, s, strlen(s) + 1);
-}
-
-static void add_u16(struct body *b, size_t v)
-{
-	uint16_t be = htons((uint16_t)v);
-
-	add(b, &be, sizeof(be));
-}
-
-static void add_u32(struct body *b, size_t v)
-{
-	uint32_t be = htonl((uint32_t)v);
-
-	add(b, &be, sizeof(be));
-}
-
 /* SQL with the client's own schema and number. */
 static void add_sql(struct body *b, const struct talker *t, const char *sql)
 {
@@ -66,10 +35,10 @@ static void add_sql(struct body *b, const struct talker *t, const char *sql)
 
 	for (; *sql != '\0'; sql++) {
 		if (*sql == '@')
-			add(b, "c", 1);
-		add(b, *sql == '@' || *sql == '#' ? &digit : sql, 1);
+			body_add(b, "c", 1);
+		body_add(b, *sql == '@' || *sql == '#' ? &digit : sql, 1);
 	}
-	add(b, "", 1);
+	body_add(b, "", 1);
 }
 
 static void put(struct talker *t, char type, const struct body *b)
@@ -108,11 +77,11 @@ void utter_parse(struct talker *t, int name, const struct phrase *p)
 	size_t types = chance(t, 30) ? roll(t, (unsigned)strlen(p->params) + 1) : 0;
 	struct body b = { 0 };
 
-	add_string(&b, utter_name(name));
+	body_string(&b, utter_name(name));
 	add_sql(&b, t, p->sql);
-	add_u16(&b, types);
+	body_u16(&b, types);
 	for (size_t i = 0; i < types; i++)
-		add_u32(&b, p->params[i] == 'i' ? OID_INT4 : OID_TEXT);
+		body_u32(&b, p->params[i] == 'i' ? OID_INT4 : OID_TEXT);
 	put_in_batch(t, 'P', &b);
 	t->known[name] = p;
 	if (name == UTTER_UNNAMED)
@@ -125,13 +94,13 @@ static void add_value(struct talker *t, struct body *b, char kind, bool binary)
 	char digit = (char)('0' + number);
 
 	if (chance(t, 5)) {
-		add_u32(b, UINT32_MAX); /* NULL */
+		body_u32(b, UINT32_MAX); /* NULL */
 	} else if (binary && kind == 'i') {
-		add_u32(b, 4);
-		add_u32(b, number);
+		body_u32(b, 4);
+		body_u32(b, number);
 	} else {
-		add_u32(b, 1);
-		add(b, &digit, 1);
+		body_u32(b, 1);
+		body_add(b, &digit, 1);
 	}
 }
 
@@ -142,15 +111,15 @@ static void add_values(struct talker *t, struct body *b, const char *params)
 	unsigned how = roll(t, 3);
 	bool binary[8] = { false };
 
-	add_u16(b, how == 0 ? 0 : how == 1 ? 1 : n);
+	body_u16(b, how == 0 ? 0 : how == 1 ? 1 : n);
 	for (size_t i = 0; i < n; i++)
 		binary[i] = how == 0   ? false
 		            : i == 0   ? chance(t, 50)
 		            : how == 1 ? binary[0]
 		                       : chance(t, 50);
 	for (size_t i = 0; i < (how == 0 ? 0 : how == 1 ? 1 : n); i++)
-		add_u16(b, binary[i]);
-	add_u16(b, n);
+		body_u16(b, binary[i]);
+	body_u16(b, n);
 	for (size_t i = 0; i < n; i++)
 		add_value(t, b, params[i], binary[i]);
 }
@@ -159,14 +128,14 @@ void utter_bind_to(struct talker *t, const char *portal, const char *statement, 
 {
 	struct body b = { 0 };
 
-	add_string(&b, portal);
-	add_string(&b, statement);
+	body_string(&b, portal);
+	body_string(&b, statement);
 	add_values(t, &b, params);
 	if (chance(t, 70)) {
-		add_u16(&b, 0);
+		body_u16(&b, 0);
 	} else {
-		add_u16(&b, 1);
-		add_u16(&b, roll(t, 2));
+		body_u16(&b, 1);
+		body_u16(&b, roll(t, 2));
 	}
 	put_in_batch(t, 'B', &b);
 	if (portal[0] == '\0')
@@ -186,8 +155,8 @@ static void put_named(struct talker *t, char type, char kind, const char *name)
 {
 	struct body b = { 0 };
 
-	add(&b, &kind, 1);
-	add_string(&b, name);
+	body_add(&b, &kind, 1);
+	body_string(&b, name);
 	put_in_batch(t, type, &b);
 }
 
@@ -205,8 +174,8 @@ void utter_execute(struct talker *t, const char *portal, uint32_t most)
 {
 	struct body b = { 0 };
 
-	add_string(&b, portal);
-	add_u32(&b, most);
+	body_string(&b, portal);
+	body_u32(&b, most);
 	put_in_batch(t, 'E', &b);
 }
 
@@ -240,7 +209,7 @@ void utter_data(struct talker *t, const char *text)
 {
 	struct body b = { 0 };
 
-	add(&b, text, strlen(text));
+	body_add(&b, text, strlen(text));
 	put(t, 'd', &b);
 }
 
@@ -253,7 +222,7 @@ void utter_fail(struct talker *t, const char *why)
 {
 	struct body b = { 0 };
 
-	add_string(&b, why);
+	body_string(&b, why);
 	put(t, 'f', &b);
 }
 
@@ -262,8 +231,8 @@ static void add_argument(struct body *b, const struct talker *t, const char *arg
 	struct body value = { 0 };
 
 	add_sql(&value, t, arg);
-	add_u32(b, value.len - 1);
-	add(b, value.at, value.len - 1);
+	body_u32(b, value.len - 1);
+	body_add(b, value.at, value.len - 1);
 }
 
 void utter_call(struct talker *t, const struct call *c)
@@ -273,12 +242,12 @@ void utter_call(struct talker *t, const struct call *c)
 
 	while (c->args[n] != NULL)
 		n++;
-	add_u32(&b, c->function);
-	add_u16(&b, 0);
-	add_u16(&b, n);
+	body_u32(&b, c->function);
+	body_u16(&b, 0);
+	body_u16(&b, n);
 	for (size_t i = 0; i < n; i++)
 		add_argument(&b, t, c->args[i]);
-	add_u16(&b, 0);
+	body_u16(&b, 0);
 	put_request(t, 'F', &b);
 }
 
