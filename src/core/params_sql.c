@@ -86,23 +86,31 @@ static enum err put_resets(struct buf *sql, const struct params *want, const str
 /* A SELECT has room for 1,664 columns. */
 #define SETS_PER_STATEMENT 500u
 
-/* The value itself is not asked for: the client's encoding may have no way to say it. */
-static enum err put_set(struct buf *sql, const struct param *p, size_t n)
+/* value NULL: what it is without having been set. The value itself is not asked for: the client's encoding may have
+ * no way to say it. */
+static enum err put_call(struct buf *sql, const char *name, const char *value)
 {
-	enum err rc = ERR_OK;
+	enum err rc = put_text(sql, "pg_catalog.set_config(");
 
-	if (n > 0 && n % SETS_PER_STATEMENT == 0)
-		rc = end_statement(sql);
 	if (rc == ERR_OK)
-		rc = put_text(sql, n % SETS_PER_STATEMENT == 0 ? "SELECT pg_catalog.set_config("
-		                                               : ", pg_catalog.set_config(");
-	if (rc == ERR_OK)
-		rc = params_literal(sql, p->name);
+		rc = params_literal(sql, name);
 	if (rc == ERR_OK)
 		rc = put_text(sql, ",");
 	if (rc == ERR_OK)
-		rc = params_literal(sql, p->value);
+		rc = value != NULL ? params_literal(sql, value) : put_text(sql, "NULL");
 	return rc == ERR_OK ? put_text(sql, ",false) IS NULL") : rc;
+}
+
+static enum err put_set(struct buf *sql, const struct param *p, size_t n)
+{
+	bool first = n % SETS_PER_STATEMENT == 0;
+	enum err rc = ERR_OK;
+
+	if (n > 0 && first)
+		rc = end_statement(sql);
+	if (rc == ERR_OK)
+		rc = put_text(sql, first ? "SELECT " : ", ");
+	return rc == ERR_OK ? put_call(sql, p->name, p->value) : rc;
 }
 
 static enum err put_sets(struct buf *sql, const struct params *want, const struct params *have)
@@ -133,19 +141,12 @@ enum err params_difference(const struct params *want, const struct params *have,
 	return rc == ERR_OK ? put_sets(sql, want, all ? NULL : have) : rc;
 }
 
-/* value NULL: what it is without having been set. */
 static enum err put_switch(struct buf *sql, const char *name, const char *value)
 {
-	enum err rc = put_text(sql, "SELECT pg_catalog.set_config(");
+	enum err rc = put_text(sql, "SELECT ");
 
 	if (rc == ERR_OK)
-		rc = params_literal(sql, name);
-	if (rc == ERR_OK)
-		rc = put_text(sql, ",");
-	if (rc == ERR_OK)
-		rc = value != NULL ? params_literal(sql, value) : put_text(sql, "NULL");
-	if (rc == ERR_OK)
-		rc = put_text(sql, ",false) IS NULL");
+		rc = put_call(sql, name, value);
 	return rc == ERR_OK ? end_statement(sql) : rc;
 }
 

@@ -179,12 +179,13 @@ static void greet(struct pool *p, bool from_memory)
 {
 	usec_t wait = p->worker->site->settings.greeting_wait;
 	struct session *s;
+	bool holds;
 
 	while ((s = pool_first_greeting(p)) != NULL && pool_knows_greeting(p)) {
-		if (!pool_greeting_holds(p, s->since) &&
-		    (!from_memory || now_of(p) - s->since < wait))
+		holds = pool_greeting_holds(p, s->since);
+		if (!holds && (!from_memory || now_of(p) - s->since < wait))
 			break;
-		if (!pool_greeting_holds(p, s->since))
+		if (!holds)
 			log_warning(
 				LOG_SESSION, s->id,
 				"greeted from memory: no server could be asked within greeting_wait");
