@@ -46,7 +46,8 @@ static void check_mention(struct bytes text, const struct sql_mention *m, size_t
 	must(!names_statement(m->kind) || m->len > 0, "names of statements stand in the text");
 	must(m->kind != SQL_SET || m->name[0] != '\0' || m->len > 0, "a parameter has a name");
 	must(m->value_at <= text.len && m->value_len <= text.len - m->value_at, "a value in it");
-	must(m->value_len == 0 || (m->kind == SQL_SET && !m->resets), "no other has a value");
+	must(m->value_len == 0 || ((m->kind == SQL_SET || m->kind == SQL_SET_LOCAL) && !m->resets),
+	     "no other has a value");
 }
 
 /* False: there are more than can be kept or compared. */
