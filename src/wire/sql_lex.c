@@ -55,13 +55,6 @@ const uint8_t *sql_pairs_end(const struct sql_lexer *x, const uint8_t *at)
 	return at;
 }
 
-static const uint8_t *skip_digits(const uint8_t *at, const uint8_t *end)
-{
-	while (at < end && sql_class_of[*at] == SQL_IS_DIGIT)
-		at++;
-	return at;
-}
-
 static struct bytes span(const uint8_t *at, const uint8_t *end)
 {
 	return (struct bytes){ at, (size_t)(end - at) };
@@ -319,7 +312,7 @@ static inline const uint8_t *take_any(struct sql_lexer *x, struct sql_token *t, 
 	case SQL_IS_DOLLAR:
 		return take_dollar(x, t, at);
 	case SQL_IS_DIGIT:
-		return take(t, SQL_SIGN, at, skip_digits(at + 1, end));
+		return take(t, SQL_SIGN, at, sql_skip_digits(at + 1, end));
 	case SQL_IS_SEMICOLON:
 	case SQL_IS_OTHER:
 		break;

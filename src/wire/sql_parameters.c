@@ -56,13 +56,6 @@ static bool is_digit(const uint8_t *at, const uint8_t *end)
 	return at < end && sql_class_of[*at] == SQL_IS_DIGIT;
 }
 
-static const uint8_t *skip_digits(const uint8_t *at, const uint8_t *end)
-{
-	while (is_digit(at, end))
-		at++;
-	return at;
-}
-
 /* The end of the number that begins at at; at itself if there is none. */
 static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
 {
@@ -70,14 +63,14 @@ static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
 
 	if (!is_digit(p, end) && !(p < end && *p == '.' && is_digit(p + 1, end)))
 		return at;
-	p = skip_digits(p, end);
+	p = sql_skip_digits(p, end);
 	if (p < end && *p == '.')
-		p = skip_digits(p + 1, end);
+		p = sql_skip_digits(p + 1, end);
 	if (p == end || sql_lower(*p) != 'e')
 		return p;
 	exponent = p + 1;
 	exponent += exponent < end && (*exponent == '-' || *exponent == '+');
-	return is_digit(exponent, end) ? skip_digits(exponent, end) : p;
+	return is_digit(exponent, end) ? sql_skip_digits(exponent, end) : p;
 }
 
 /* One that PostgreSQL, which puts identifiers in lower case and cuts them, takes as it stands there. */
@@ -164,8 +157,6 @@ static void put_value(const struct sql_cursor *c, struct sql_mention *out, struc
 		return;
 	out->value_at = (size_t)(value.at - c->text);
 	out->value_len = value.len;
-	out->folds = value.len > 0 && sql_class_of[*value.at] == SQL_IS_LETTER &&
-	             value.at[-1] != '\'' && value.at[-1] != '$';
 }
 
 /* Whole numbers lose what does not count, those with fractions keep it. */
@@ -178,19 +169,14 @@ static bool is_plain_number(struct bytes text, const struct sql_mention *m)
 	if (*at == '+')
 		return false;
 	at += *at == '-';
-	return end - at < 2 || *at != '0' || skip_digits(at, end) != end;
+	return end - at < 2 || *at != '0' || sql_skip_digits(at, end) != end;
 }
 
 bool sql_value(struct bytes text, const struct sql_mention *m, char *out, size_t size)
 {
-	const uint8_t *at = text.at + m->value_at;
-
-	if (m->value_len == 0 || m->value_len >= size || !is_plain_number(text, m) ||
-	    (m->folds && (m->value_len > SQL_NAME_MAX ||
-	                  sql_has_high((struct bytes){ at, m->value_len }))))
+	if (m->value_len == 0 || m->value_len >= size || !is_plain_number(text, m))
 		return false;
-	for (size_t i = 0; i < m->value_len; i++)
-		out[i] = (char)(m->folds ? sql_lower(at[i]) : at[i]);
+	memcpy(out, text.at + m->value_at, m->value_len);
 	out[m->value_len] = '\0';
 	return true;
 }

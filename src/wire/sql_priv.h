@@ -14,7 +14,7 @@ enum sql_token_kind {
 	SQL_QUOTED,     /* "name"; "" stands for one quote */
 	SQL_UNICODE,    /* U&"name" that may have escapes in it */
 	SQL_STRING,     /* a literal whose value is its body, byte for byte */
-	SQL_ODD_STRING, /* any other: escapes, quotes in it, B'', X'', Uquotes in it, B'', X'', U&'', in pieces, without end'', in pieces, no end */
+	SQL_ODD_STRING, /* any other: escapes, quotes in it, B'', X'', U&'', in pieces, no end */
 	SQL_SIGN,       /* anything else: one byte, or the digits of a number */
 };
 
@@ -55,6 +55,13 @@ static inline const uint8_t *sql_skip_class(const uint8_t *at, const uint8_t *en
 			return at + 1;
 	}
 	return at + (at < end && sql_class_of[*at] >= least);
+}
+
+static inline const uint8_t *sql_skip_digits(const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && sql_class_of[*at] == SQL_IS_DIGIT)
+		at++;
+	return at;
 }
 
 /* Does a character of two bytes begin at at, which is not the end? What may not be a second byte is

@@ -77,7 +77,6 @@ struct play {
 	const struct rig *rig; /* NULL: PostgreSQL itself */
 	int count;
 	struct rig_text answers[LINES_MAX];
-	bool skipped[LINES_MAX];
 	bool left[ACTORS];
 	int speaker;
 };

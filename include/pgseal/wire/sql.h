@@ -105,7 +105,6 @@ struct sql_mention {
 	/* Of SQL_SET, SQL_SET_LOCAL: where the value stands if it is one number, one word in lower case, or one literal
 	 * that has its value between its quotes byte for byte (these are not in it). len 0: it is anything else. */
 	size_t value_at, value_len;
-	bool folds; /* a word without quotes, which the server takes in lower case */
 	/* What the name means. Of a statement: without quotes, in lower case if there were none,
 	 * cut where PostgreSQL cuts; "" with len > 0 if in Unicode escapes (U&"..."), which cannot
 	 * be replaced either, as UESCAPE may follow. Of a parameter: always in lower case, since
