@@ -65,6 +65,14 @@ void impostor_tell(SSL *ssl, struct script *say)
 	say->len = 0;
 }
 
+void impostor_put_parameter(struct script *say, const char *name, const char *value)
+{
+	char body[100];
+	int n = snprintf(body, sizeof(body), "%s%c%s", name, '\0', value);
+
+	script_put(say, 'S', body, (size_t)n + 1);
+}
+
 void impostor_put_welcome(struct script *say)
 {
 	static const char *const params[][2] = {
@@ -73,14 +81,10 @@ void impostor_put_welcome(struct script *say)
 		{ "integer_datetimes", "on" }, { "standard_conforming_strings", "on" },
 		{ "application_name", "" },    { "IntervalStyle", "postgres" },
 	};
-	char body[100];
 
 	script_put(say, 'R', "\0\0\0\0", 4);
-	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
-		int n = snprintf(body, sizeof(body), "%s%c%s", params[i][0], '\0', params[i][1]);
-
-		script_put(say, 'S', body, (size_t)n + 1);
-	}
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+		impostor_put_parameter(say, params[i][0], params[i][1]);
 	script_put(say, 'K', "\0\0\1\2\0\0\0\3", 8);
 	script_put(say, 'Z', "I", 1);
 }

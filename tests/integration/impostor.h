@@ -31,6 +31,8 @@ SSL *impostor_secure(const struct impostor *im, int fd);
 char impostor_hear(SSL *ssl, bool first, char *body, size_t cap);
 /* Send it and forget it. */
 void impostor_tell(SSL *ssl, struct script *say);
+/* A ParameterStatus. */
+void impostor_put_parameter(struct script *say, const char *name, const char *value);
 /* Everything from the AuthenticationOk to the ReadyForQuery. */
 void impostor_put_welcome(struct script *say);
 /* One that knows a single statement, the last one, by any name. */

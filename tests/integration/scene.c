@@ -1,6 +1,5 @@
 /* Plays scenes. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>

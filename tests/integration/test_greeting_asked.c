@@ -30,21 +30,13 @@ static const char *_Atomic recovery; /* what it has to report */
 static _Atomic int questions, logins;
 static _Atomic bool mute; /* it answers nothing for now */
 
-static void put_parameter(struct script *say, const char *name, const char *value)
-{
-	char body[100];
-	int n = snprintf(body, sizeof(body), "%s%c%s", name, '\0', value);
-
-	script_put(say, 'S', body, (size_t)n + 1);
-}
-
 static void put_welcome(struct script *say)
 {
 	script_put(say, 'R', "\0\0\0\0", 4);
-	put_parameter(say, "server_version", version);
-	put_parameter(say, "client_encoding", "UTF8");
-	put_parameter(say, "in_hot_standby", recovery);
-	put_parameter(say, "TimeZone", "UTC");
+	impostor_put_parameter(say, "server_version", version);
+	impostor_put_parameter(say, "client_encoding", "UTF8");
+	impostor_put_parameter(say, "in_hot_standby", recovery);
+	impostor_put_parameter(say, "TimeZone", "UTC");
 	script_put(say, 'K', "\0\0\1\2\0\0\0\3", 8);
 	script_put(say, 'Z', "I", 1);
 }
@@ -63,7 +55,7 @@ static void put_end(struct script *say, const char **told, bool in_transaction)
 	const char *now = recovery;
 
 	if (now != *told)
-		put_parameter(say, "in_hot_standby", now);
+		impostor_put_parameter(say, "in_hot_standby", now);
 	*told = now;
 	script_put(say, 'Z', in_transaction ? "T" : "I", 1);
 }

@@ -46,11 +46,8 @@ static void tell(SSL *ssl, struct script *say)
 
 static void put_zone(struct script *say, const char *value)
 {
-	char body[100];
-	int n = snprintf(body, sizeof(body), "TimeZone%c%s", '\0', value);
-
 	snprintf(zone, sizeof(zone), "%s", value);
-	script_put(say, 'S', body, (size_t)n + 1);
+	impostor_put_parameter(say, "TimeZone", value);
 }
 
 static void put_notice(struct script *say)
