@@ -21,6 +21,14 @@ bool bytes_equal(struct bytes a, struct bytes b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+bool bytes_ascii(struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if (b.at[i] >= 0x80)
+			return false;
+	return true;
+}
+
 bool bytes_equal_secret(struct bytes a, struct bytes b)
 {
 	volatile uint8_t differ = 0; /* volatile: the compiler may not leave the loop early */

@@ -45,15 +45,6 @@ static enum err drop(struct server *srv, const char *name)
 	               : rc;
 }
 
-/* Reports come in the client's encoding: what is not ASCII is asked for. */
-static bool is_ascii(const char *value)
-{
-	for (; *value != '\0'; value++)
-		if ((unsigned char)*value >= 0x80)
-			return false;
-	return true;
-}
-
 /* Is it what the server has by itself, so that nothing needs to be carried along? */
 static bool is_usual(const struct server *srv, const char *name, const char *value)
 {
@@ -90,7 +81,8 @@ enum err follow_report(struct server *srv, const char *name, const char *value, 
 		return rc;
 	if (is_usual(srv, name, value))
 		return drop(srv, name);
-	if (is_ascii(value) && is_explained(srv, name))
+	/* Reports come in the client's encoding: what is not ASCII is asked for. */
+	if (bytes_ascii(bytes_of(value)) && is_explained(srv, name))
 		return put(srv, name, value);
 	pins_ask(srv, name);
 	return ERR_OK;

@@ -273,16 +273,6 @@ static bool is_all(struct bytes text, const struct sql_mention *m)
 	return true;
 }
 
-static bool is_ascii(struct bytes b)
-{
-	size_t i;
-
-	for (i = 0; i < b.len; i++)
-		if (b.at[i] >= 0x80 || b.at[i] == '\0')
-			return false;
-	return true;
-}
-
 #define FOLLOWED_MAX 1000 /* bytes of a value that is followed without a question */
 
 /* By way of the search_path, and not again if that changes: the server alone knows what it has found. */
@@ -303,7 +293,7 @@ bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading h
 		return false;
 	sql_begin(&c, text, how);
 	if (!sql_next(&c, &m) || m.kind != SQL_SET || !sql_value(text, &m, value, sizeof(value)) ||
-	    sql_next(&c, &more) || m.name[0] == '\0' || !is_ascii(text) || !is_all(text, &m))
+	    sql_next(&c, &more) || m.name[0] == '\0' || !bytes_ascii(text) || !is_all(text, &m))
 		return false;
 	if (is_reported(srv, m.name) || pins_of_transaction(m.name) || is_looked_up(m.name) ||
 	    strcmp(m.name, "session_authorization") == 0 || touched_has(&srv->pins.touched, m.name))

@@ -63,12 +63,7 @@ static bool changes_reading(const struct sql_mention *m)
 /* The value in the text, if it is ASCII, as the client's encoding does not matter then. */
 static bool take_value(struct bytes text, const struct sql_mention *m, char *out)
 {
-	if (!sql_value(text, m, out, FLUX_VALUE_MAX + 1))
-		return false;
-	for (; *out != '\0'; out++)
-		if (*out < 0)
-			return false;
-	return true;
+	return sql_value(text, m, out, FLUX_VALUE_MAX + 1) && bytes_ascii(bytes_of(out));
 }
 
 /* What would be in force for a statement that is parsed next. */

@@ -42,13 +42,8 @@ static bool is_seven_bit_type(int type)
 
 static bool is_ascii(const ASN1_STRING *value)
 {
-	const uint8_t *at = ASN1_STRING_get0_data(value);
-
-	for (int i = 0; i < ASN1_STRING_length(value); i++) {
-		if (at[i] >= 0x80)
-			return false;
-	}
-	return true;
+	return bytes_ascii((struct bytes){ ASN1_STRING_get0_data(value),
+	                                   (size_t)ASN1_STRING_length(value) });
 }
 
 enum err text_from_asn1(const ASN1_STRING *value, const char *what, char **out, struct errbuf *why)

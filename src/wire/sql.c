@@ -368,7 +368,7 @@ static const struct notable *notable_of(const struct sql_token *t)
 	if (n != NULL || t->kind != SQL_WORD ||
 	    !(sql_starts(t->body, "pg_") || sql_starts(t->body, "set")))
 		return n;
-	return sql_has_high(t->body) ? find_dotted(t) : NULL;
+	return bytes_ascii(t->body) ? NULL : find_dotted(t);
 }
 
 /* Quotes are as good as lower case: nothing else of that name could be meant. */

@@ -15,7 +15,7 @@ static const char *const words[] = {
 /* Backslashes and the encoding could make something else of it. */
 static bool is_plain(struct bytes text)
 {
-	return memchr(text.at, '\\', text.len) == NULL && !sql_has_high(text);
+	return memchr(text.at, '\\', text.len) == NULL && bytes_ascii(text);
 }
 
 bool sql_is_command(struct bytes text)

@@ -40,14 +40,6 @@ bool sql_same(struct bytes b, const char *word)
 	return i == b.len && word[i] == '\0';
 }
 
-bool sql_has_high(struct bytes b)
-{
-	for (size_t i = 0; i < b.len; i++)
-		if (b.at[i] >= 0x80)
-			return true;
-	return false;
-}
-
 const uint8_t *sql_pairs_end(const struct sql_lexer *x, const uint8_t *at)
 {
 	while (at < x->end && sql_class_of[*at] >= SQL_IS_DOLLAR)
@@ -178,7 +170,7 @@ static size_t tag_length(struct sql_lexer *x, const uint8_t *at)
 
 	if (p < end && sql_class_of[*p] == SQL_IS_LETTER) {
 		p = sql_skip_class(p, end, SQL_IS_DIGIT);
-		x->strange = x->strange || sql_has_high(span(at, p));
+		x->strange = x->strange || !bytes_ascii(span(at, p));
 	}
 	return p < end && *p == '$' ? (size_t)(p - at) + 1 : 0;
 }

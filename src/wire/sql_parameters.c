@@ -39,7 +39,7 @@ static bool accept_parameter(struct sql_lexer *x, struct sql_parameter *p)
 		if (name.len > 0)
 			sql_name_put(&name, '.');
 		sql_name_add(&name, x, &t, true);
-		if (t.kind == SQL_UNICODE || (t.kind == SQL_WORD && sql_has_high(t.body)))
+		if (t.kind == SQL_UNICODE || (t.kind == SQL_WORD && !bytes_ascii(t.body)))
 			p->told = false;
 		p->len = (size_t)(t.whole.at + t.whole.len - p->at);
 	} while (sql_accept_sign(x, '.') && sql_accept_name(x, &t));

@@ -92,9 +92,6 @@ static inline uint8_t sql_lower(uint8_t c)
 bool sql_same(struct bytes b, const char *word);
 bool sql_starts(struct bytes b, const char *word);
 
-/* Are there any that are not ASCII? */
-bool sql_has_high(struct bytes b);
-
 /* at is after the opening quote. Where the closing one stands, or the end. */
 const uint8_t *sql_find_quote(const uint8_t *at, const uint8_t *end, uint8_t quote);
 

@@ -82,6 +82,14 @@ Test(bytes, utf8_is_that_of_rfc_3629)
 		             utf8_cases[i].what);
 }
 
+Test(bytes, ascii_is_below_0x80)
+{
+	cr_expect(bytes_ascii(bytes_of("")));
+	cr_expect(bytes_ascii(LIT("\0\x01 a~\x7f")));
+	cr_expect_not(bytes_ascii(LIT("a\x80")));
+	cr_expect_not(bytes_ascii(LIT("\xff")));
+}
+
 /* --- quoting --- */
 
 static const struct {

@@ -44,6 +44,9 @@ struct quoted quote_str(const char *s);
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool utf8_valid(struct bytes b);
 
+/* True when none of the bytes is above 0x7f. */
+bool bytes_ascii(struct bytes b);
+
 /* True when both have the same length and bytes; the time taken tells nothing about contents. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 
