@@ -113,15 +113,6 @@ static const struct acting {
 	{ "idle_in_transaction_session_timeout", 1000 },
 };
 
-const char *const params_acting[] = {
-	"idle_session_timeout",
-	"tcp_user_timeout",
-	"statement_timeout",
-	"transaction_timeout",
-	"idle_in_transaction_session_timeout",
-	NULL,
-};
-
 /* As PostgreSQL reads and prints them: a number, of milliseconds if there is no unit. */
 static int64_t milliseconds(const char *value)
 {
@@ -153,24 +144,14 @@ static bool acts(const struct params *p, const struct acting *row)
 	return ms > 0 && (row->least_ms == INT64_MAX || ms < row->least_ms);
 }
 
-static bool find_acting(const struct params *p)
+const char *params_first_acting(const struct params *p)
 {
 	size_t i;
 
 	for (i = 0; p->count > 0 && i < sizeof(acting) / sizeof(acting[0]); i++)
 		if (acts(p, &acting[i]))
-			return true;
-	return false;
-}
-
-bool params_one_acts(const struct params *p, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(acting) / sizeof(acting[0]); i++)
-		if (strcmp(acting[i].name, name) == 0)
-			return acts(p, &acting[i]);
-	return false;
+			return acting[i].name;
+	return NULL;
 }
 
 bool params_act(const struct params *p)
@@ -199,7 +180,7 @@ static bool find_dialect(struct params *p)
 
 bool params_classify(struct params *p)
 {
-	p->acts = find_acting(p);
+	p->acts = params_first_acting(p) != NULL;
 	return find_dialect(p);
 }
 

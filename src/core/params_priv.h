@@ -24,8 +24,7 @@ struct params {
 bool params_harmless(const char *name);
 /* Set p->dialect and p->acts of a set that is whole otherwise. False: out of memory. */
 bool params_classify(struct params *p);
-/* The parameters that act by themselves, NULL-terminated, and whether they do with the value in p. */
-extern const char *const params_acting[];
-bool params_one_acts(const struct params *p, const char *name);
+/* A parameter that acts by itself with the value in p; static. NULL: none does. */
+const char *params_first_acting(const struct params *p);
 
 #endif

@@ -58,11 +58,11 @@ static bool must_reset_all(const struct params *want, const struct params *have)
 }
 
 /* Another role may not be allowed to set what is wanted. */
-static bool must_reset_role(const struct params *want, const struct params *have)
+static bool must_reset_role(const struct params *have)
 {
 	const struct param *role = params_find(have, "role");
 
-	return role != NULL && strcmp(role->value, "none") != 0 && want != have;
+	return role != NULL && strcmp(role->value, "none") != 0;
 }
 
 static enum err put_resets(struct buf *sql, const struct params *want, const struct params *have,
@@ -71,7 +71,7 @@ static enum err put_resets(struct buf *sql, const struct params *want, const str
 	const struct param *style;
 	enum err rc = ERR_OK;
 
-	if (have == NULL || must_reset_role(want, have))
+	if (have == NULL || must_reset_role(have))
 		rc = buf_append(sql, "RESET ROLE", sizeof("RESET ROLE"));
 	if (rc == ERR_OK && all)
 		return buf_append(sql, "RESET ALL", sizeof("RESET ALL"));
@@ -131,11 +131,12 @@ static enum err put_sets(struct buf *sql, const struct params *want, const struc
 
 enum err params_difference(const struct params *want, const struct params *have, struct buf *sql)
 {
-	bool all = have == NULL || must_reset_all(want, have);
 	enum err rc;
+	bool all;
 
 	if (want == have)
 		return ERR_OK;
+	all = have == NULL || must_reset_all(want, have);
 	rc = put_resets(sql, want, have, all);
 	/* What needs the rights of the session's own role comes while that is in force. */
 	return rc == ERR_OK ? put_sets(sql, want, all ? NULL : have) : rc;
@@ -166,15 +167,12 @@ enum err params_switch(const struct params *to, const struct params *from, struc
 
 enum err params_undo(struct params_table *t, struct params **have, struct buf *sql)
 {
-	const char *const *name;
 	enum err rc = ERR_OK;
+	const char *name;
 
-	for (name = params_acting; rc == ERR_OK && *name != NULL; name++) {
-		if (!params_one_acts(*have, *name))
-			continue;
+	while (rc == ERR_OK && (name = params_first_acting(*have)) != NULL)
 		if ((rc = put_text(sql, "RESET ")) == ERR_OK &&
-		    (rc = put_text(sql, *name)) == ERR_OK && (rc = put_text(sql, ";")) == ERR_OK)
-			rc = params_drop(t, have, *name);
-	}
+		    (rc = put_text(sql, name)) == ERR_OK && (rc = put_text(sql, ";")) == ERR_OK)
+			rc = params_drop(t, have, name);
 	return rc == ERR_OK ? end_statement(sql) : rc;
 }
