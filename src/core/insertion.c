@@ -150,36 +150,34 @@ static void put_close(struct insertion *in, char kind, const char *name)
 	writer_str(&in->w, name);
 }
 
-void insertion_setup(struct insertion *in, const char *sql)
+/* Of the statement, and of the portal if it has a name, nothing is left. */
+static void carry_out(struct insertion *in, const char *sql, enum step_kind kind, const char *name,
+                      const char *portal)
 {
-	static const struct step step = { .kind = STEP_SETUP, .unnamed = true };
-	static const char name[] = PSTATEMENT_PREFIX "setup";
+	const struct step step = { .kind = kind, .unnamed = true };
 
 	put_text(in, name, sql);
 	end(in, 'P', &step);
-	put_bind(in, "", name);
+	put_bind(in, portal, name);
 	end(in, 'B', &step);
-	put_execute(in, "");
+	put_execute(in, portal);
 	end(in, 'E', &step);
+	if (portal[0] != '\0') {
+		put_close(in, 'P', portal);
+		end(in, 'C', &step);
+	}
 	put_close(in, 'S', name);
 	end(in, 'C', &step);
 }
 
+void insertion_setup(struct insertion *in, const char *sql)
+{
+	carry_out(in, sql, STEP_SETUP, PSTATEMENT_PREFIX "setup", "");
+}
+
 void insertion_execute(struct insertion *in, const char *sql)
 {
-	static const struct step step = { .kind = STEP_OUR_EXECUTE, .unnamed = true };
-	static const char name[] = PSTATEMENT_PREFIX "own";
-
-	put_text(in, name, sql);
-	end(in, 'P', &step);
-	put_bind(in, name, name);
-	end(in, 'B', &step);
-	put_execute(in, name);
-	end(in, 'E', &step);
-	put_close(in, 'P', name);
-	end(in, 'C', &step);
-	put_close(in, 'S', name);
-	end(in, 'C', &step);
+	carry_out(in, sql, STEP_OUR_EXECUTE, PSTATEMENT_PREFIX "own", PSTATEMENT_PREFIX "own");
 }
 
 void insertion_bind(struct insertion *in, const char *name)
