@@ -281,15 +281,14 @@ static bool is_looked_up(const char *name)
 	return strcmp(name, "default_text_search_config") == 0;
 }
 
-bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits)
+bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how)
 {
 	struct buf *setting = &srv->pins.setting;
 	char value[FOLLOWED_MAX + 1];
 	struct sql_mention m, more;
 	struct sql_cursor c;
 
-	if (traits != SQL_SETS || mode_of(srv) == PIN_OFF || !sql_certain(text, how) ||
-	    params_find(srv->session->asked, "role") != NULL)
+	if (mode_of(srv) == PIN_OFF || params_find(srv->session->asked, "role") != NULL)
 		return false;
 	sql_begin(&c, text, how);
 	if (!sql_next(&c, &m) || m.kind != SQL_SET || !sql_value(text, &m, value, sizeof(value)) ||

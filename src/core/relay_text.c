@@ -4,14 +4,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "pgseal/core/chore.h"
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
-#include "pgseal/wire/message.h"
 
 /* One of these for each DEALLOCATE in a text. */
 #define VOID_PREFIX PSTATEMENT_PREFIX "void"
@@ -39,12 +37,18 @@ static const char *in_force(const struct about *a, const char *name)
 	return reported != NULL && usual != NULL && strcmp(reported, usual) == 0 ? usual : NULL;
 }
 
+/* But what sets up the server. */
+static bool nothing_is_on_its_way(const struct server *srv)
+{
+	const struct tracker *t = &srv->tracker;
+
+	return (tracker_quiet(t) && !t->batch_open) || setup_is_all(srv);
+}
+
 static struct sql_reading reading_of(const struct about *a)
 {
-	const struct tracker *t = &a->srv->tracker;
-
 	/* Something on its way may change it. */
-	if ((!tracker_quiet(t) || t->batch_open) && !setup_is_all(a->srv))
+	if (!nothing_is_on_its_way(a->srv))
 		return sql_reading_of(NULL, NULL);
 	if (a->srv->reading_known && a->srv->steps.setup == 0)
 		return a->srv->reading;
@@ -298,11 +302,8 @@ static enum feed_next remember(const struct about *a, struct bytes text)
 /* A client that connects sets a parameter or two: nothing needs to be asked about that. */
 static bool sets_one(const struct about *a, struct bytes text, unsigned traits)
 {
-	const struct tracker *t = &a->srv->tracker;
-
-	return a->type == 'Q' && traits == SQL_SETS && t->status == 'I' &&
-	       ((tracker_quiet(t) && !t->batch_open) || setup_is_all(a->srv)) &&
-	       pins_notice_set(a->srv, text, a->how, traits);
+	return a->type == 'Q' && traits == SQL_SETS && a->srv->tracker.status == 'I' &&
+	       nothing_is_on_its_way(a->srv) && pins_notice_set(a->srv, text, a->how);
 }
 
 enum feed_next text_run(const struct about *a, struct bytes text, unsigned traits)

@@ -53,9 +53,10 @@ struct pin_words pins_words(const struct pins *p);
 
 /* This text, read like this, with these traits, is about to be carried out for srv's session. */
 void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits);
-/* It is one SET of a value that stands there, outside of a transaction block, and nothing else is on its way: its
- * CommandComplete will tell all. False: it is not. */
-bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how, unsigned traits);
+/* The text, whose only trait is SQL_SETS, which cannot be read in another way, and which comes outside of a transaction
+ * block with nothing else on its way, is one SET of a value that stands there: its CommandComplete will tell all. False:
+ * it is not. */
+bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how);
 enum err pins_set_done(struct server *srv) MUST_CHECK;
 /* That parameter of its session may have changed. */
 void pins_ask(struct server *srv, const char *name);
