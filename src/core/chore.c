@@ -7,7 +7,6 @@
 #include <openssl/rand.h>
 
 #include "pgseal/core/cancel.h"
-#include "pgseal/core/follow.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
@@ -514,13 +513,11 @@ void chore_check(struct server *srv)
 /* Whatever it has to report comes with the answer to the next command; of what a client has set, after a reset. */
 void chore_ask(struct server *srv)
 {
-	struct params_table *t = srv->pool->worker->params;
-	struct params *none = pool_greeting_hidden(srv) ? params_none(t) : NULL;
+	struct params *none =
+		pool_greeting_hidden(srv) ? params_none(srv->pool->worker->params) : NULL;
 
-	if (none != NULL) {
-		params_release(t, srv->in_force);
-		srv->in_force = none;
-	}
+	if (none != NULL)
+		server_set_in_force(srv, none);
 	check_by(srv, none != NULL ? "RESET ROLE; RESET ALL" : "");
 }
 

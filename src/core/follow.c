@@ -29,9 +29,7 @@ static enum err put(struct server *srv, const char *name, const char *value)
 		return rc;
 	if (!same)
 		return params_put(table_of(s), &srv->in_force, name, value);
-	params_hold(s->asked);
-	params_release(table_of(s), srv->in_force);
-	srv->in_force = s->asked;
+	server_set_in_force(srv, params_hold(s->asked));
 	return ERR_OK;
 }
 

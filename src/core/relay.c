@@ -138,13 +138,6 @@ void relay_hold_due(void *worker)
 		timer_set(w->hold_timer, s->hold_until - now);
 }
 
-/* Nobody knows what is set on it. */
-static void forget_in_force(struct server *srv)
-{
-	params_release(srv->pool->worker->params, srv->in_force);
-	srv->in_force = NULL;
-}
-
 /* The server goes back to its pool. */
 static struct server *separate(struct session *s)
 {
@@ -152,7 +145,7 @@ static struct server *separate(struct session *s)
 
 	relay_end_hold(s);
 	if (srv->doubted)
-		forget_in_force(srv);
+		server_set_in_force(srv, NULL);
 	stream_pause(&srv->stream, false);
 	srv->session = NULL;
 	srv->forgetting = srv->doubted = srv->drew = srv->ready_owed = false;
@@ -194,7 +187,7 @@ void relay_detach(struct session *s, bool cancel)
 	struct server *srv = separate(s);
 
 	if (!clean) /* what it has set may be undone with its transaction */
-		forget_in_force(srv);
+		server_set_in_force(srv, NULL);
 	if (session_replicates(s))
 		replication_end(srv, half_sent, cancel);
 	else if (clean)

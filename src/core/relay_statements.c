@@ -13,7 +13,6 @@
 #include "pgseal/core/pins.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
-#include "pgseal/wire/reader.h"
 #include "statements_priv.h"
 
 static struct pstatement_table *table_of(const struct session *s)

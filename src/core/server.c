@@ -152,9 +152,14 @@ void server_settle_reading(struct server *srv)
 {
 	srv->setting = false;
 	srv->flux = 0;
-	if (srv->flux_params != NULL)
-		params_release(srv->pool->worker->params, srv->flux_params);
+	params_release(srv->pool->worker->params, srv->flux_params);
 	srv->flux_params = NULL;
+}
+
+void server_set_in_force(struct server *srv, struct params *now)
+{
+	params_release(srv->pool->worker->params, srv->in_force);
+	srv->in_force = now;
 }
 
 void server_wear_out(struct server *srv, const char *why)

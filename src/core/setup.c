@@ -94,8 +94,7 @@ bool setup_is_all(const struct server *srv)
 static enum err write_discard(struct insertion *in)
 {
 	struct server *srv = in->srv;
-	struct params_table *t = srv->pool->worker->params;
-	struct params *none = params_none(t);
+	struct params *none = params_none(srv->pool->worker->params);
 
 	if (none == NULL)
 		return ERR_NO_MEMORY;
@@ -104,8 +103,7 @@ static enum err write_discard(struct insertion *in)
 	insertion_setup(in, "COMMIT");
 	insertion_setup(in, "DISCARD ALL");
 	copies_clear(&srv->copies);
-	params_release(t, srv->in_force);
-	srv->in_force = none;
+	server_set_in_force(srv, none);
 	srv->foreign = false;
 	srv->sequences_of = srv->session != NULL ? srv->session->id : 0;
 	return ERR_OK;
@@ -162,9 +160,7 @@ bool setup_send(struct session *s, struct feed *f)
 	if (write_setup(&in, s) != ERR_OK)
 		in.failed = true;
 	insertion_flush(&in); /* what fails is to show at once */
-	params_hold(s->asked);
-	params_release(srv->pool->worker->params, srv->in_force);
-	srv->in_force = s->asked;
+	server_set_in_force(srv, params_hold(s->asked));
 	server_settle_reading(srv);
 	return insertion_send(&in, &a) == FEED_ON;
 }

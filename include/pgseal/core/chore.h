@@ -36,10 +36,10 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 void chore_clean_on(struct server *srv);
 /* An idle server that rested for longer than server_check_delay: false, it did not. Otherwise it is asked
  * whether it lives, and comes back by pool_release; or it is closed. */
-/* One that idles is asked what has changed, and comes back likewise. */
-void chore_ask(struct server *srv);
 bool chore_check_due(const struct server *srv);
 void chore_check(struct server *srv);
+/* One that idles is asked what has changed, and comes back likewise. */
+void chore_ask(struct server *srv);
 /* Is there anything to be done about it before somebody else gets it, or before it idles? */
 bool chore_is_due(const struct server *srv);
 /* It idles, and whoever used it has gone: clean it. It comes back by pool_release, or is closed. */

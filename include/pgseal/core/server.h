@@ -122,6 +122,8 @@ const char *server_state_word(enum server_state state);
 struct server *server_create(struct pool *pool, struct dial *d);
 /* The one way to change state; moves it between the pool's lists. */
 void server_set_state(struct server *srv, enum server_state next);
+/* This is what is set on it now; takes the reference. NULL: nobody knows. */
+void server_set_in_force(struct server *srv, struct params *now);
 /* How texts are read on it is known again. */
 void server_settle_reading(struct server *srv);
 /* To be replaced as soon as it is free; why is static. The first reason counts. */
