@@ -15,11 +15,11 @@ struct authns {
 };
 
 struct authn {
-	UT_hash_handle hh; /* under all->lock; by key; not of one that is alone */
+	UT_hash_handle hh; /* under all->lock; by key */
 	struct authns *all;
 	atomic_uint refs;
 	atomic_uint sessions;
-	size_t key_len; /* 0: it is alone */
+	size_t key_len;
 	char key[];
 };
 
@@ -43,18 +43,6 @@ void authns_free(struct authns *t)
 	free(t);
 }
 
-static struct authn *make(struct authns *t, size_t key_len)
-{
-	struct authn *a = calloc(1, sizeof(*a) + key_len);
-
-	if (a == NULL)
-		return NULL;
-	atomic_init(&a->refs, 1);
-	a->all = t;
-	a->key_len = key_len;
-	return a;
-}
-
 /* What one identity differs in from another. None of the texts holds a NUL, so that their ends cannot be
  * taken for each other's. */
 #define KEY_PARTS 4
@@ -69,8 +57,8 @@ static struct key key_of(const struct identity *id)
 	return (struct key){ { id->label, "name", name_type_word(id->type), id->name } };
 }
 
-/* In the table or not yet; the one reference is the caller's. */
-static struct authn *make_named(struct authns *t, const struct identity *id)
+/* Not in the table yet; the one reference is the caller's. */
+static struct authn *make(struct authns *t, const struct identity *id)
 {
 	struct key key = key_of(id);
 	struct authn *a;
@@ -79,8 +67,11 @@ static struct authn *make_named(struct authns *t, const struct identity *id)
 
 	for (size_t i = 0; i < KEY_PARTS; i++)
 		len += strlen(key.parts[i]) + 1;
-	if ((a = make(t, len)) == NULL)
+	if ((a = calloc(1, sizeof(*a) + len)) == NULL)
 		return NULL;
+	atomic_init(&a->refs, 1);
+	a->all = t;
+	a->key_len = len;
 	to = a->key;
 	for (size_t i = 0; i < KEY_PARTS; i++)
 		to = stpcpy(to, key.parts[i]) + 1;
@@ -89,7 +80,7 @@ static struct authn *make_named(struct authns *t, const struct identity *id)
 
 struct authn *authn_get(struct authns *t, const struct identity *id)
 {
-	struct authn *new = make_named(t, id), *a = NULL;
+	struct authn *new = make(t, id), *a = NULL;
 
 	if (new == NULL)
 		return NULL;
@@ -107,11 +98,6 @@ struct authn *authn_get(struct authns *t, const struct identity *id)
 	pthread_mutex_unlock(&t->lock);
 	free(new);
 	return a;
-}
-
-struct authn *authn_alone(struct authns *t)
-{
-	return make(t, 0);
 }
 
 struct authn *authn_hold(struct authn *a)
@@ -132,8 +118,7 @@ void authn_release(struct authn *a)
 	pthread_mutex_lock(&t->lock);
 	if (atomic_fetch_sub(&a->refs, 1) == 1) {
 		assert(atomic_load(&a->sessions) == 0);
-		if (a->key_len > 0)
-			HASH_DELETE(hh, t->table, a);
+		HASH_DELETE(hh, t->table, a);
 		free(a);
 	}
 	pthread_mutex_unlock(&t->lock);

@@ -137,22 +137,6 @@ Test(authn, share_rule_makes_all_names_of_a_rule_one)
 	authn_release(a);
 }
 
-Test(authn, one_alone_is_equal_to_no_other)
-{
-	struct authn *a = authn_alone(all), *b = authn_alone(all), *c = get("web", NAME_CN, "a");
-
-	cr_assert(a != NULL && b != NULL);
-	cr_expect_neq(a, b);
-	cr_expect_neq(a, c);
-	authn_session_began(a);
-	cr_expect(authn_has_sessions(a));
-	cr_expect_not(authn_has_sessions(b));
-	cr_expect(authn_session_ended(a));
-	authn_release(a);
-	authn_release(b);
-	authn_release(c);
-}
-
 Test(authn, a_reference_keeps_it)
 {
 	struct authn *a = get("web", NAME_CN, "alice"), *b;

@@ -21,9 +21,6 @@ void authns_free(struct authns *t); /* every reference has been let go */
 
 /* Find or make; the caller gets a reference. Nothing of *id is kept. NULL: out of memory. */
 struct authn *authn_get(struct authns *t, const struct identity *id);
-/* One that is equal to no other and that nobody else finds: a session's own, with server_reset=client.
- * The caller gets the reference. NULL: out of memory. */
-struct authn *authn_alone(struct authns *t);
 struct authn *authn_hold(struct authn *a); /* another reference; NULL is fine */
 void authn_release(struct authn *a);       /* likewise */
 
