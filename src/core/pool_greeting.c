@@ -27,12 +27,32 @@ struct session *pool_first_greeting(struct pool *p)
 
 /* ---- what is known ---- */
 
+/* Has any server of the route told its parameters yet? p->greeting is set then. */
+static bool knows_greeting(struct pool *p)
+{
+	struct buf flat = { 0 };
+	struct params *learnt;
+
+	/* Another worker may have learnt it, or something newer. */
+	if (p->lessons == route_lessons(p->route))
+		return p->greeting != NULL;
+	p->lessons = route_lessons(p->route);
+	if (route_learnt(p->route, &flat) == ERR_OK &&
+	    (learnt = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len })) !=
+	            NULL) {
+		params_release(p->worker->params, p->greeting);
+		p->greeting = learnt;
+	}
+	buf_free(&flat);
+	return p->greeting != NULL;
+}
+
 static void set_greeting(struct pool *p, struct params *reported)
 {
 	struct params *before;
 
 	/* Another worker may have taught the route something else meanwhile. */
-	(void)pool_knows_greeting(p);
+	(void)knows_greeting(p);
 	before = p->greeting;
 	if (before == reported)
 		return;
@@ -53,31 +73,12 @@ void pool_renew(struct pool *p, const char *name, const char *value)
 {
 	struct params *next;
 
-	if (!pool_knows_greeting(p) || params_find(p->greeting, name) == NULL)
+	if (!knows_greeting(p) || params_find(p->greeting, name) == NULL)
 		return;
 	next = params_hold(p->greeting);
 	if (params_put(p->worker->params, &next, name, value) == ERR_OK)
 		set_greeting(p, next);
 	params_release(p->worker->params, next);
-}
-
-bool pool_knows_greeting(struct pool *p)
-{
-	struct buf flat = { 0 };
-	struct params *learnt;
-
-	/* Another worker may have learnt it, or something newer. */
-	if (p->lessons == route_lessons(p->route))
-		return p->greeting != NULL;
-	p->lessons = route_lessons(p->route);
-	if (route_learnt(p->route, &flat) == ERR_OK &&
-	    (learnt = params_parse(p->worker->params, (struct bytes){ flat.at, flat.len })) !=
-	            NULL) {
-		params_release(p->worker->params, p->greeting);
-		p->greeting = learnt;
-	}
-	buf_free(&flat);
-	return p->greeting != NULL;
 }
 
 /* ---- whether it is still true ---- */
@@ -94,7 +95,7 @@ bool pool_greeting_holds(struct pool *p, usec_t since)
 {
 	usec_t spoken = route_spoken(p->route);
 
-	if (!pool_knows_greeting(p))
+	if (!knows_greeting(p))
 		return false;
 	return !reports_recovery(p) || (spoken != 0 && spoken >= since) ||
 	       (spoken != 0 && now_of(p) - spoken < p->worker->site->settings.greeting_max_age);
@@ -102,7 +103,7 @@ bool pool_greeting_holds(struct pool *p, usec_t since)
 
 bool pool_asks_greeting(struct pool *p, struct server *srv)
 {
-	if (!pool_knows_greeting(p) || !route_claim_question(p->route, now_of(p)))
+	if (!knows_greeting(p) || !route_claim_question(p->route, now_of(p)))
 		return false;
 	chore_ask(srv);
 	return true;
@@ -111,13 +112,13 @@ bool pool_asks_greeting(struct pool *p, struct server *srv)
 void pool_logs_in_for_greeting(struct pool *p)
 {
 	/* Somebody else may have been asked before: then the one that answers first will do. */
-	if (p->session_count[SESSION_GREETING] > 0 && pool_knows_greeting(p))
+	if (p->session_count[SESSION_GREETING] > 0 && knows_greeting(p))
 		(void)route_claim_question(p->route, now_of(p));
 }
 
 bool pool_awaits_greeting(struct pool *p)
 {
-	return pool_knows_greeting(p) && route_is_asked(p->route, now_of(p));
+	return knows_greeting(p) && route_is_asked(p->route, now_of(p));
 }
 
 /* Of what newcomers choose a server by, this alone can be set by a client. */
@@ -132,7 +133,7 @@ bool pool_greeting_hidden(const struct server *srv)
 static bool is_as_greeted(const struct server *srv)
 {
 	const char *now = params_get(srv->reported, CHOSEN_BY);
-	const char *known = pool_knows_greeting(srv->pool)
+	const char *known = knows_greeting(srv->pool)
 	                            ? params_get(srv->pool->greeting, CHOSEN_BY)
 	                            : NULL;
 
@@ -181,7 +182,7 @@ static void greet(struct pool *p, bool from_memory)
 	struct session *s;
 	bool holds;
 
-	while ((s = pool_first_greeting(p)) != NULL && pool_knows_greeting(p)) {
+	while ((s = pool_first_greeting(p)) != NULL && knows_greeting(p)) {
 		holds = pool_greeting_holds(p, s->since);
 		if (!holds && (!from_memory || now_of(p) - s->since < wait))
 			break;

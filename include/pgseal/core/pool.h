@@ -125,9 +125,8 @@ void pool_stats_add(struct pool_stats *to, const struct pool_stats *s);
 void pool_timings_add(struct pool_timings *to, const struct pool_timings *t);
 /* Paused and no server left that a session holds, but for those that replicate. */
 bool pool_drained(const struct pool *p);
-/* Has any server of the route told its parameters yet? p->greeting is set then. */
-bool pool_knows_greeting(struct pool *p);
-/* And is it true for somebody who has waited since then, as a server has spoken lately? */
+/* Is it known what servers of the route report, and true for somebody who has waited since then, as one has spoken
+ * lately? p->greeting is set then. */
 bool pool_greeting_holds(struct pool *p, usec_t since);
 /* A server that nobody uses, or has since its last reset, reports this: all of it is its own. */
 void pool_learn(struct pool *p, struct params *reported);
