@@ -319,9 +319,9 @@ struct rig_text actor_query(struct actor *who, const char *sql)
 /* --- sessions --- */
 
 struct rig_text actor_join(struct actor *who, const struct rig *rig, const char *cert,
-                           const char *user, const char *database, const char *params)
+                           const char *database, const char *params)
 {
-	const char *pairs[2 * VALUES_MAX + 5] = { "user", user, "database", database };
+	const char *pairs[2 * VALUES_MAX + 5] = { "user", "alice", "database", database };
 	struct rig_tls how = { .cert = cert };
 	uint8_t packet[4096];
 	char text[2048];
@@ -342,6 +342,14 @@ struct rig_text actor_join(struct actor *who, const struct rig *rig, const char 
 	rig_tls_send(who->ssl, packet, rig_startup(packet, sizeof(packet), FRAMES_3_0, pairs));
 	who->owed = 1;
 	return actor_hear(who);
+}
+
+void actor_enter(struct actor *who, const struct rig *rig, const char *cert, const char *database,
+                 const char *params)
+{
+	struct rig_text answer = actor_join(who, rig, cert, database, params);
+
+	cr_assert_str_empty(answer.s, "%s", answer.s);
 }
 
 void actor_leave(struct actor *who)

@@ -41,9 +41,12 @@ struct actor {
 	} parameters[ACTOR_TOLD_MAX];
 };
 
-/* Log in; rig NULL: to PostgreSQL itself. What actor_do answers; also true of who is refused. */
+/* Log in as alice; rig NULL: to PostgreSQL itself. What actor_do answers; also true of who is refused. */
 struct rig_text actor_join(struct actor *who, const struct rig *rig, const char *cert,
-                           const char *user, const char *database, const char *params);
+                           const char *database, const char *params);
+/* Must succeed. */
+void actor_enter(struct actor *who, const struct rig *rig, const char *cert, const char *database,
+                 const char *params);
 /* Do it and hear all answers. Values of a row are joined by commas, rows by |, what belongs to one ReadyForQuery
  * by ; an error is !SQLSTATE and its message, a notification * and its channel, the end of the connection
  * (end), and (silence) is what did not come. */

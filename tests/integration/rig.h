@@ -112,6 +112,8 @@ void rig_exec(PGconn *conn, const char *sql);
 struct rig_text rig_query(PGconn *conn, const char *sql);
 /* The same for a query that was sent before; takes all its results. */
 struct rig_text rig_scalar(PGconn *conn);
+/* What it was told of the parameter last: "(none)" if nothing. */
+const char *rig_told(const PGconn *conn, const char *name);
 /* The SQLSTATE of a query that must fail; "" if the connection broke without any. */
 struct rig_text rig_error(PGconn *conn, const char *sql);
 /* SQLSTATE of the first error of what was sent before, "" without one, "lost" if the connection broke

@@ -63,6 +63,13 @@ static struct rig_text first_value(const PGresult *res)
 	return rig_printf("%s", PQgetisnull(res, 0, 0) ? "(null)" : PQgetvalue(res, 0, 0));
 }
 
+const char *rig_told(const PGconn *conn, const char *name)
+{
+	const char *value = PQparameterStatus(conn, name);
+
+	return value != NULL ? value : "(none)";
+}
+
 struct rig_text rig_query(PGconn *conn, const char *sql)
 {
 	PGresult *res = PQexec(conn, sql);

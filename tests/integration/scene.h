@@ -30,6 +30,9 @@ struct line {
 #define SCENE_OWN_LOCKS \
 	"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
 
+/* alice and bob are two identities of one role. */
+#define SCENE_TWO_RULES "one = cn:alice roles=alice\ntwo = cn:bob roles=alice\n"
+
 struct scene {
 	const char *name;
 	const char *at, *hash;    /* for @ and # */

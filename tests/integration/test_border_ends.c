@@ -10,17 +10,13 @@
 
 TestSuite(border_ends, .timeout = 120);
 
-#define TWO_RULES "one = cn:alice roles=alice\ntwo = cn:bob roles=alice\n"
-
 static struct rig *rig;
 static char database[64];
 static struct actor a, b, c;
 
 static void join(struct actor *who, const char *cert)
 {
-	struct rig_text answer = actor_join(who, rig, cert, "alice", database, "");
-
-	cr_assert_str_empty(answer.s, "%s", answer.s);
+	actor_enter(who, rig, cert, database, "");
 }
 
 static void open_ends(const char *name, const char *settings, const char *keys,
@@ -82,14 +78,14 @@ static void expect_border(const char *cert, bool border, const char *what)
 
 Test(border_ends, is_none_between_clients_of_an_identity)
 {
-	open_ends("be_same", NULL, "", TWO_RULES);
+	open_ends("be_same", NULL, "", SCENE_TWO_RULES);
 	expect_border("alice", false, "the same certificate");
 	close_ends();
 }
 
 Test(border_ends, is_one_between_two_rules)
 {
-	open_ends("be_rules", NULL, "", TWO_RULES);
+	open_ends("be_rules", NULL, "", SCENE_TWO_RULES);
 	expect_border("bob", true, "another rule");
 	close_ends();
 }
@@ -120,21 +116,21 @@ Test(border_ends, is_one_between_names_that_do_not_share)
 
 Test(border_ends, is_none_if_only_texts_count)
 {
-	open_ends("be_suspected", "server_reset=suspected\n", "", TWO_RULES);
+	open_ends("be_suspected", "server_reset=suspected\n", "", SCENE_TWO_RULES);
 	expect_border("bob", false, "server_reset=suspected");
 	close_ends();
 }
 
 Test(border_ends, is_one_between_any_two_clients_if_so_wished)
 {
-	open_ends("be_client", "server_reset=client\n", "", TWO_RULES);
+	open_ends("be_client", "server_reset=client\n", "", SCENE_TWO_RULES);
 	expect_border("alice", true, "server_reset=client");
 	close_ends();
 }
 
 Test(border_ends, is_each_databases_own)
 {
-	open_ends("be_key", "server_reset=suspected\n", "server_reset=client", TWO_RULES);
+	open_ends("be_key", "server_reset=suspected\n", "server_reset=client", SCENE_TWO_RULES);
 	expect_border("alice", true, "server_reset=client of the database");
 	close_ends();
 }
@@ -142,7 +138,7 @@ Test(border_ends, is_each_databases_own)
 /* Back and forth; the way back from the border is one too. */
 Test(border_ends, is_crossed_each_time)
 {
-	open_ends("be_each", NULL, "", TWO_RULES);
+	open_ends("be_each", NULL, "", SCENE_TWO_RULES);
 	join(&a, "alice");
 	join(&b, "bob");
 	join(&c, "alice");
@@ -165,7 +161,7 @@ Test(border_ends, closes_the_server_if_so_wished)
 {
 	struct rig_text first, second;
 
-	open_ends("be_close", "server_reset=close\n", "", TWO_RULES);
+	open_ends("be_close", "server_reset=close\n", "", SCENE_TWO_RULES);
 	join(&a, "alice");
 	join(&b, "bob");
 	join(&c, "alice");
@@ -194,7 +190,7 @@ static void last_one_leaves(const char *name, const char *settings, const char *
 {
 	struct rig_text locks;
 
-	open_ends(name, settings, keys, TWO_RULES);
+	open_ends(name, settings, keys, SCENE_TWO_RULES);
 	locks = locks_here();
 	join(&a, "alice");
 	actor_query(&a, "SELECT quietly()");
@@ -236,7 +232,7 @@ Test(border_ends, with_the_last_of_several_sessions)
 {
 	struct rig_text locks;
 
-	open_ends("be_several", NULL, "", TWO_RULES);
+	open_ends("be_several", NULL, "", SCENE_TWO_RULES);
 	locks = locks_here();
 	join(&b, "bob");
 	join(&c, "alice");

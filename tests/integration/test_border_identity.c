@@ -7,7 +7,6 @@
 
 TestSuite(border_identity, .timeout = 120);
 
-#define TWO_RULES "one = cn:alice roles=alice\ntwo = cn:bob roles=alice\n"
 #define ONE_RULE "fleet = cn:/^(alice|bob)$/ roles=alice\n"
 
 /* No text shows what a misdeed is. */
@@ -137,7 +136,7 @@ static struct stage of_two(const char *settings, const char *keys, const char *i
 
 Test(border_identity, of_two_rules)
 {
-	struct stage stage = of_two(NULL, "pool_size=1", TWO_RULES, true);
+	struct stage stage = of_two(NULL, "pool_size=1", SCENE_TWO_RULES, true);
 
 	play_deeds("bi_rules", &stage);
 }
@@ -152,7 +151,7 @@ Test(border_identity, of_two_names_of_a_rule)
 Test(border_identity, of_two_rules_in_session_mode)
 {
 	struct stage stage = of_two("server_reset_query=\n", "pool_size=1 pool_mode=session",
-	                            TWO_RULES, true);
+	                            SCENE_TWO_RULES, true);
 
 	play_deeds("bi_session", &stage);
 }
@@ -160,7 +159,7 @@ Test(border_identity, of_two_rules_in_session_mode)
 /* Whatever keeps its server has it, and the other one gets another. */
 Test(border_identity, of_two_who_are_there)
 {
-	struct stage stage = of_two("workers=1\n", "pool_size=2", TWO_RULES, false);
+	struct stage stage = of_two("workers=1\n", "pool_size=2", SCENE_TWO_RULES, false);
 
 	play_deeds("bi_there", &stage);
 }
@@ -184,7 +183,7 @@ Test(border_identity, is_between_all_clients_of_a_database_if_so_wished)
 
 Test(border_identity, a_server_that_is_closed_has_nothing_left)
 {
-	struct stage stage = of_two("server_reset=close\n", "pool_size=1", TWO_RULES, true);
+	struct stage stage = of_two("server_reset=close\n", "pool_size=1", SCENE_TWO_RULES, true);
 
 	play_deeds("bi_close", &stage);
 }

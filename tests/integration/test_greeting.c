@@ -72,10 +72,8 @@ static PGconn *join(const char *extra)
 
 static void is_told(PGconn *conn, const char *name, const char *want)
 {
-	const char *value = PQparameterStatus(conn, name);
-
-	cr_assert_str_eq(value != NULL ? value : "(none)", want, "%s is told as %s, not as %s",
-	                 name, value != NULL ? value : "(none)", want);
+	cr_assert_str_eq(rig_told(conn, name), want, "%s is told as %s, not as %s", name,
+	                 rig_told(conn, name), want);
 }
 
 /* It is so, and so it is told. */
@@ -89,7 +87,7 @@ static void has(PGconn *conn, const char *name, const char *want)
 static bool newcomer_is_told(const char *name, const char *want)
 {
 	PGconn *conn = join("");
-	bool told = strcmp(PQparameterStatus(conn, name), want) == 0;
+	bool told = strcmp(rig_told(conn, name), want) == 0;
 
 	PQfinish(conn);
 	return told;

@@ -135,9 +135,7 @@ static void stop(void)
 
 static void is_told(PGconn *conn, const char *want)
 {
-	const char *value = PQparameterStatus(conn, "in_hot_standby");
-
-	cr_assert_str_eq(value != NULL ? value : "(none)", want);
+	cr_assert_str_eq(rig_told(conn, "in_hot_standby"), want);
 }
 
 static void newcomer_is_told(const char *want)

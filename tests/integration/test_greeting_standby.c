@@ -73,9 +73,7 @@ static void standby_stop(void)
 
 static void is_told(PGconn *conn, const char *want)
 {
-	const char *value = PQparameterStatus(conn, "in_hot_standby");
-
-	cr_assert_str_eq(value != NULL ? value : "(none)", want);
+	cr_assert_str_eq(rig_told(conn, "in_hot_standby"), want);
 }
 
 static bool finds(const char *wanted)

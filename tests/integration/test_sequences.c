@@ -248,16 +248,16 @@ static void play_seeds(const char *database, const struct stage *on, bool leaves
 	struct rig_text known;
 
 	scene_open(database, NULL, on);
-	actor_join(&a, NULL, "pgseal", "alice", database, "");
+	actor_enter(&a, NULL, "pgseal", database, "");
 	actor_query(&a, seeds[0].sql);
 	known = actor_query(&a, "SELECT random()");
 	actor_leave(&a);
 	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
-		actor_join(&a, scene_rig(), "alice", "alice", database, "");
+		actor_enter(&a, scene_rig(), "alice", database, "");
 		actor_query(&a, seeds[i].sql);
 		if (leaves)
 			actor_leave(&a);
-		actor_join(&b, scene_rig(), "alice", "alice", database, "");
+		actor_enter(&b, scene_rig(), "alice", database, "");
 		cr_expect_str_neq(actor_query(&b, "SELECT random()").s, known.s, "%s",
 		                  seeds[i].name);
 		actor_leave(&b);
