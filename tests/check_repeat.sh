@@ -119,12 +119,13 @@ runs() { # program
 	wc -l <"$build/$1.runs"
 }
 
-# The lines before the last one that name who is unstable, the last line, and whether it is a success.
+# The lines before the last one that name who is unstable or has failed, the last line, and whether it is a success.
+names='^(unstable|failed): '
 ends() { # lines, success expected
 	printf '%s\n' "$1" >"$scratch/expected"
 	# what is named is named there, and nowhere else
 	tail -n "$(grep -c . "$scratch/expected")" "$scratch/said" | cmp -s - "$scratch/expected" &&
-		[ "$(grep -c '^unstable: ' "$scratch/said")" -eq "$(grep -c '^unstable: ' "$scratch/expected")" ] &&
+		[ "$(grep -cE "$names" "$scratch/said")" -eq "$(grep -cE "$names" "$scratch/expected")" ] &&
 		if [ "$2" = yes ]; then [ "$status" -eq 0 ]; else [ "$status" -ne 0 ]; fi
 }
 
@@ -133,7 +134,8 @@ said() { # words, times
 }
 
 check "raced"
-ends "1 passed, 1 failed" no && said "is no accident" 1
+ends "failed: raced
+1 passed, 1 failed" no && said "is no accident" 1
 verdict $? "what a sanitizer has told stays failed"
 
 check "good"
@@ -148,13 +150,14 @@ said "words of once_a, run 1" 1
 verdict $? "its first words are kept"
 
 check "good never"
-ends "3 passed, 1 failed" no && [ "$(runs never)" -eq 2 ]
+ends "failed: never
+3 passed, 1 failed" no && [ "$(runs never)" -eq 2 ]
 verdict $? "what fails twice has failed, and no case counts twice"
 said "words of never, run 1" 1 && said "words of never, run 2" 1
 verdict $? "the words of both times are told"
 
 check "good killed"
-[ "$(runs killed)" -eq 2 ] && [ "$status" -ne 0 ] && said '^unstable' 0 &&
+[ "$(runs killed)" -eq 2 ] && [ "$status" -ne 0 ] && said '^unstable' 0 && said '^failed: killed$' 1 &&
 	tail -n 1 "$scratch/said" | grep -q '^2 passed, [1-9][0-9]* failed$'
 verdict $? "what crashes twice without a case has failed"
 
@@ -164,7 +167,8 @@ ends "unstable: crash_a (make check)
 verdict $? "what crashes once is unstable"
 
 check "good fewer"
-ends "3 passed, 1 failed" no
+ends "failed: fewer
+3 passed, 1 failed" no
 verdict $? "a repeat that skips what failed is none"
 
 check "once_a once_b good"
@@ -188,7 +192,8 @@ verdict $? "unless the caller counts by himself"
 unset UNSTABLE_MAX
 
 check "once_a once_b once_c once_d once_e once_f"
-ends "6 passed, 6 failed" no && [ "$(runs once_a)" -eq 1 ]
+tail -n 7 "$scratch/said" | tr '\n' ' ' | grep -qx "\(failed: once_[a-f] \)\{6\}6 passed, 6 failed " &&
+	[ "$status" -ne 0 ] &&  [ "$(runs once_a)" -eq 1 ]
 verdict $? "six that fail at once are not repeated"
 
 check "good missing/once"
@@ -212,11 +217,13 @@ said "======== .*once_a failed" 1
 verdict $? "its first words are kept too"
 
 check_drivers "one never"
-ends "5 passed, 1 failed" no && [ "$(runs one)" -eq 1 ] && [ "$(runs never)" -eq 2 ]
+ends "failed: driver never
+5 passed, 1 failed" no && [ "$(runs one)" -eq 1 ] && [ "$(runs never)" -eq 2 ]
 verdict $? "a driver that fails twice has failed"
 
 check_drivers "one fewer"
-ends "5 passed, 1 failed" no
+ends "failed: driver fewer
+5 passed, 1 failed" no
 verdict $? "a driver whose repeat skips what failed has failed"
 
 check_drivers "one crash_a"
@@ -231,7 +238,8 @@ verdict $? "and if they bail out"
 
 PGSEAL_DIES_IN=1
 check_drivers "one never"
-ends "5 passed, 1 failed" no && [ "$(runs one)" -eq 2 ]
+ends "failed: all drivers
+5 passed, 1 failed" no && [ "$(runs one)" -eq 2 ]
 verdict $? "and if pgseal dies; then what any of them fails has failed"
 
 PGSEAL_DIES_IN=2
@@ -269,11 +277,14 @@ ends "unstable: tests/stress/mixed_load.sh (mixed load under ASan and UBSan)
 verdict $? "a load that dies without saying so has failed, too"
 
 ci never
-ends "54 passed, 2 failed" no
+ends "failed: mixed load under ASan and UBSan
+failed: mixed load under TSan
+54 passed, 2 failed" no
 verdict $? "a load that fails twice has failed"
 
 ci fewer
-ends "55 passed, 1 failed" no
+ends "failed: mixed load under ASan and UBSan
+55 passed, 1 failed" no
 verdict $? "a load whose repeat leaves out what failed has failed"
 
 printf 'unstable: a (make check)\nunstable: driver b (make check-drivers)\n9 passed, 0 failed\n' >"$scratch/says.1"
@@ -287,6 +298,18 @@ ci once
 tail -n 1 "$scratch/said" | grep -qx "56 passed, 1 failed" && [ "$status" -ne 0 ] &&
 	tail -n 4 "$scratch/said" | grep -qx 'unstable: a (stress under TSan)'
 verdict $? "three in all stages together are a failure"
+
+printf 'failed: a\nfailed: driver b\n8 passed, 2 failed\n' >"$scratch/says.2"
+echo "0 passed, 1 failed" >"$scratch/says.4"
+ci good
+cat >"$scratch/expected" <<'END'
+failed: a (unit tests and fuzz corpora under ASan and UBSan)
+failed: driver b (unit tests and fuzz corpora under ASan and UBSan)
+failed: stress under TSan
+44 passed, 3 failed
+END
+tail -n 4 "$scratch/said" | cmp -s - "$scratch/expected" && [ "$status" -ne 0 ]
+verdict $? "what failed is named with its stage, or the stage alone"
 
 echo "1..$case_number"
 exit $failed
