@@ -154,7 +154,7 @@ static void put_close(struct insertion *in, char kind, const char *name)
 static void carry_out(struct insertion *in, const char *sql, enum step_kind kind, const char *name,
                       const char *portal)
 {
-	const struct step step = { .kind = kind, .unnamed = true };
+	const struct step step = { .kind = (uint8_t)kind, .unnamed = true };
 
 	put_text(in, name, sql);
 	end(in, 'P', &step);
