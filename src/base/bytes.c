@@ -29,6 +29,31 @@ bool bytes_ascii(struct bytes b)
 	return true;
 }
 
+static bool hex_digit(char c, unsigned *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+	if (at == NULL)
+		return false;
+	*out = (unsigned)(at - digits);
+	return true;
+}
+
+bool bytes_unhex(char *text)
+{
+	unsigned high, low;
+	char *to = text;
+
+	for (; *text != '\0'; text += 2) {
+		if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
+			return false;
+		*to++ = (char)(high << 4 | low);
+	}
+	*to = '\0';
+	return true;
+}
+
 bool bytes_equal_secret(struct bytes a, struct bytes b)
 {
 	volatile uint8_t differ = 0; /* volatile: the compiler may not leave the loop early */

@@ -52,12 +52,8 @@ static void enter_pool(struct session *s, struct database *db)
 	p->session_count[s->state]++;
 	pool_count_session(p, 1);
 	deadlines_watch(p);
-	if (pool_greeting_holds(p, loop_now(w->loop))) {
-		session_greet(s);
-		relay_resume(s);
-	} else {
+	if (!pool_greet(p, s))
 		pool_wait(p, s);
-	}
 }
 
 /* In PgBouncer's words, with PostgreSQL's SQLSTATE for a database that takes no connections. */

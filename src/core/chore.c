@@ -11,6 +11,7 @@
 #include "pgseal/core/setup.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/message.h"
+#include "chore_priv.h"
 #include "statements_priv.h"
 
 /* The first error that a statement of ours met. */
@@ -249,13 +250,16 @@ static enum chore_next barrier_message(struct server *srv, char type, const uint
 static void too_late(void *arg)
 {
 	struct server *srv = arg;
+	const char *why = "could not be cleaned up in time behind a client that left";
 
-	server_close(srv, srv->chore == CHORE_CHECK
-	                          ? "no answer to server_check_query"
-	                          : "could not be cleaned up in time behind a client that left");
+	if (srv->chore == CHORE_CHECK)
+		why = "no answer to server_check_query";
+	else if (srv->chore == CHORE_SPELL)
+		why = "no answer to what parameters are like there";
+	server_close(srv, why);
 }
 
-static enum err arm_deadline(struct server *srv)
+enum err chore_arm_deadline(struct server *srv)
 {
 	struct loop *loop = srv->pool->worker->loop;
 
@@ -431,7 +435,7 @@ void chore_clean_on(struct server *srv)
 		return;
 	}
 	if ((rc = cleanings[i].begin(srv)) == ERR_OK)
-		rc = arm_deadline(srv);
+		rc = chore_arm_deadline(srv);
 	if (rc != ERR_OK)
 		server_close(srv, err_text(rc));
 }
@@ -460,7 +464,7 @@ void chore_clean(struct server *srv, bool half_sent, bool cancel)
 	}
 	srv->chore = CHORE_DRAIN;
 	if ((rc = end_requests(srv)) == ERR_OK && cancel)
-		rc = arm_deadline(srv);
+		rc = chore_arm_deadline(srv);
 	if (rc != ERR_OK) {
 		server_close(srv, err_text(rc));
 	} else if (tracker_quiet(t) && srv->passing == 0) {
@@ -482,45 +486,6 @@ static enum chore_next clean_message(struct server *srv, char type)
 	return tracker_quiet(&srv->tracker) ? CHORE_DONE : CHORE_GO_ON;
 }
 
-/* ---- the check ---- */
-
-bool chore_check_due(const struct server *srv)
-{
-	const struct settings *s = &srv->pool->worker->site->settings;
-
-	return s->server_check_query[0] != '\0' &&
-	       loop_now(srv->pool->worker->loop) - srv->since > s->server_check_delay;
-}
-
-static void check_by(struct server *srv, const char *query)
-{
-	enum err rc;
-
-	server_set_state(srv, SERVER_CLEANING);
-	if ((rc = server_query(srv, CHORE_CHECK, query)) == ERR_OK)
-		rc = arm_deadline(srv);
-	if (rc != ERR_OK)
-		server_close(srv, err_text(rc));
-}
-
-void chore_check(struct server *srv)
-{
-	const char *query = srv->pool->worker->site->settings.server_check_query;
-
-	check_by(srv, strcmp(query, "<empty>") == 0 ? "" : query);
-}
-
-/* Whatever it has to report comes with the answer to the next command; of what a client has set, after a reset. */
-void chore_ask(struct server *srv)
-{
-	struct params *none =
-		pool_greeting_hidden(srv) ? params_none(srv->pool->worker->params) : NULL;
-
-	if (none != NULL)
-		server_set_in_force(srv, none);
-	check_by(srv, none != NULL ? "RESET ROLE; RESET ALL" : "");
-}
-
 /* ---- all of them ---- */
 
 enum chore_next chore_message(struct server *srv, const struct frame *f, const uint8_t *body)
@@ -539,6 +504,8 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 		return probe_message(srv, type, body, len);
 	case CHORE_BARRIER:
 		return barrier_message(srv, type, body, len);
+	case CHORE_SPELL:
+		return chore_spell_message(srv, type, body, len);
 	default:
 		return clean_message(srv, type);
 	}

@@ -311,6 +311,44 @@ const char *database_host(const struct database *db)
 	return host != NULL ? host : database_value(db, "hostaddr");
 }
 
+/* libpq's words: which of the three kinds of servers each of them is for. */
+static const struct choice {
+	const char *attrs;
+	bool writable, read_only, standby;
+} choices[] = {
+	{ .attrs = "any", .writable = true, .read_only = true, .standby = true },
+	{ .attrs = "read-write", .writable = true },
+	{ .attrs = "read-only", .read_only = true, .standby = true },
+	{ .attrs = "primary", .writable = true, .read_only = true },
+	{ .attrs = "standby", .standby = true },
+	{ .attrs = "prefer-standby", .standby = true },
+};
+
+static const struct choice *choice_of(const struct database *db)
+{
+	const char *attrs = database_value(db, "target_session_attrs");
+	size_t i;
+
+	for (i = 1; attrs != NULL && i < sizeof(choices) / sizeof(choices[0]); i++)
+		if (strcmp(attrs, choices[i].attrs) == 0)
+			return &choices[i];
+	return &choices[0];
+}
+
+bool database_chooses(const struct database *db)
+{
+	return choice_of(db) != &choices[0];
+}
+
+bool database_wants(const struct database *db, bool standby, bool read_only)
+{
+	const struct choice *c = choice_of(db);
+
+	if (standby)
+		return c->standby;
+	return read_only ? c->read_only : c->writable;
+}
+
 bool database_same_login(const struct database *a, const struct database *b)
 {
 	size_t i;

@@ -74,7 +74,7 @@ enum err follow_report(struct server *srv, const char *name, const char *value, 
 	if (rc != ERR_OK || !*news)
 		return rc;
 	if (is_servers_own(name))
-		pool_renew(srv->pool, name, value);
+		pool_renew(srv, name, value);
 	if (params_read_only(name))
 		return rc;
 	if (is_usual(srv, name, value))

@@ -58,7 +58,8 @@ bool pins_hold(const struct server *srv)
 
 bool pins_ask_due(const struct server *srv)
 {
-	return srv->pins.suspected != 0 || srv->pins.touched.len > 0 || srv->pins.all_settings;
+	return srv->pins.suspected != 0 || srv->pins.touched.len > 0 || srv->pins.all_settings ||
+	       srv->pins.standby;
 }
 
 static int64_t mode_of(const struct server *srv)
@@ -110,6 +111,12 @@ void pins_ask(struct server *srv, const char *name)
 	if (!ascii || name[i] != '\0' || touched->len > TOUCHED_MAX_BYTES ||
 	    buf_append(touched, lower, i + 1) != ERR_OK)
 		pins_add(srv, PIN_SETTING);
+}
+
+void pins_ask_attrs(struct server *srv)
+{
+	srv->pins.standby = true;
+	pins_ask(srv, "default_transaction_read_only");
 }
 
 /* The server will report it. Without memory it is asked. */
@@ -434,7 +441,7 @@ void pins_answered(struct server *srv, bool failed)
 		found = 0;
 	p->held &= ~p->suspected | found;
 	p->suspected = 0;
-	p->resetting = p->all_settings = false;
+	p->resetting = p->all_settings = p->standby = false;
 	buf_free(&p->touched);
 	buf_free(&p->numbers);
 	if (((p->held | found) & BIT(PIN_STATEMENT)) == 0 && srv->session->prepared != NULL)

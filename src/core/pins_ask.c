@@ -93,6 +93,12 @@ static enum err ask_for_copies(const struct server *srv, struct buf *sql)
 	return put_part(sql, part);
 }
 
+static enum err ask_for_standby(struct buf *sql)
+{
+	return put_part(sql, "SELECT 'own', 'in_hot_standby', CASE WHEN "
+	                     "pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END, NULL");
+}
+
 enum err pins_question(struct server *srv, struct buf *sql)
 {
 	/* In session mode it stands in a block of its own. */
@@ -106,6 +112,8 @@ enum err pins_question(struct server *srv, struct buf *sql)
 		rc = ask_for_touched(&srv->pins.touched, sql);
 	if (rc == ERR_OK && srv->pins.all_settings)
 		rc = ask_for_settings(sql);
+	if (rc == ERR_OK && srv->pins.standby)
+		rc = ask_for_standby(sql);
 	if (rc == ERR_OK && srv->pins.all_settings && copies_sure(&srv->copies) > 0)
 		rc = ask_for_copies(srv, sql);
 	srv->pins.found = 0;
@@ -136,32 +144,6 @@ static bool is_long(struct reader r, size_t size)
 	uint32_t len;
 
 	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
-}
-
-static bool hex_digit(char c, unsigned *out)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-	if (at == NULL)
-		return false;
-	*out = (unsigned)(at - digits);
-	return true;
-}
-
-/* Where it stands. */
-static bool unhex(char *text)
-{
-	unsigned high, low;
-	char *to = text;
-
-	for (; *text != '\0'; text += 2) {
-		if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
-			return false;
-		*to++ = (char)(high << 4 | low);
-	}
-	*to = '\0';
-	return true;
 }
 
 /* What PostgreSQL does not list has a value from when it was set first, '' after a reset; a role is none. */
@@ -206,17 +188,27 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	if (!take_text(r, value, sizeof(value)))
 		return follow_reset(srv, name);
 	has_source = take_text(r, source, sizeof(source));
-	if (!unhex(value))
+	if (!bytes_unhex(value))
 		return ERR_WIRE_FORMAT;
 	if (has_source && strcmp(source, "role") == 0) {
 		srv->pins.found |= BIT(PIN_SETTING);
 		return ERR_OK;
 	}
 	if (was_reset(name, value, has_source ? source : NULL)) {
-		pool_renew(srv->pool, name, value); /* if it is one of those that are reported */
+		pool_renew(srv, name, value); /* if it is one of those that are reported */
 		return follow_reset(srv, name);
 	}
 	return follow_set(srv, name, as_written(srv, name, value));
+}
+
+static enum err own_row(struct server *srv, struct reader *r)
+{
+	char name[SQL_NAME_MAX + 1], value[32];
+
+	if (!take_text(r, name, sizeof(name)) || !take_text(r, value, sizeof(value)))
+		return ERR_WIRE_FORMAT;
+	pool_renew(srv, name, value);
+	return ERR_OK;
 }
 
 enum err pins_row(struct server *srv, struct bytes body)
@@ -229,6 +221,8 @@ enum err pins_row(struct server *srv, struct bytes body)
 		return ERR_WIRE_FORMAT;
 	if (strcmp(what, "set") == 0)
 		return setting_row(srv, &r);
+	if (strcmp(what, "own") == 0)
+		return own_row(srv, &r);
 	if (strcmp(what, "lost") == 0) {
 		copies_set_all_lost(&srv->copies);
 		return ERR_OK;

@@ -142,17 +142,6 @@ static usec_t reserve_due(const struct pool *p, const struct session *first, use
 	return due > now ? due : 0;
 }
 
-/* Who waits to be greeted is greeted from memory then, if there is any; at once, if a server has spoken meanwhile. */
-static usec_t greeting_due(struct pool *p)
-{
-	const struct session *s = p->session_count[SESSION_GREETING] > 0 ? pool_first_greeting(p) : NULL;
-	usec_t wait = p->worker->site->settings.greeting_wait;
-
-	if (s == NULL || p->greeting == NULL)
-		return 0;
-	return pool_greeting_holds(p, s->since) ? s->since : s->since + (wait > 0 ? wait : 1);
-}
-
 /* For the next of those that wait longest, here or for max_active: the end of its wait, or the reserve; and for the
  * next to be greeted. */
 static void plan_wait(struct pool *p, void (*set)(struct timer *t, usec_t delay))
@@ -162,7 +151,7 @@ static void plan_wait(struct pool *p, void (*set)(struct timer *t, usec_t delay)
 
 	due = sooner(due, end_of_wait(p, first));
 	due = sooner(due, reserve_due(p, first, now));
-	due = sooner(due, greeting_due(p));
+	due = sooner(due, pool_greeting_due(p));
 	if (due > 0)
 		set(p->wait_timer, due > now ? due - now : 0);
 }
@@ -415,8 +404,18 @@ static void hand_over(struct pool *p, struct server *srv, size_t other)
 		atomic_compare_exchange_strong(&mark->oldest_wait, &none, since);
 }
 
+static struct session *first_waiting(struct pool *p)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &p->waiters, wait_link)
+		if (s->state == SESSION_WAITING)
+			return s;
+	return NULL;
+}
+
 /* Give idle servers to whom they are due, while there is anybody. The newest is the one that came free
- * just now, if one did. */
+ * just now, if one did. Who waits to be greeted has something asked, and needs no server. */
 static void deal(struct pool *p)
 {
 	struct server *srv;
@@ -426,13 +425,13 @@ static void deal(struct pool *p)
 	while ((srv = newest_idle(p)) != NULL) {
 		other = due_elsewhere(p);
 		s = TAILQ_FIRST(&p->waiters);
+		if (other < 0 && s != NULL && s->state == SESSION_GREETING) {
+			if (pool_greet_all(p) || pool_asks_greeting(p, srv))
+				continue;
+			s = first_waiting(p);
+		}
 		if (other < 0 && s == NULL) {
 			return;
-		} else if (other < 0 && s->state == SESSION_GREETING) {
-			if (pool_greeting_holds(p, s->since))
-				pool_greet_all(p);
-			else if (!pool_asks_greeting(p, srv))
-				return;
 		} else if (chore_check_due(srv)) {
 			if (pool_checking(p) >= p->waiting + (other >= 0))
 				return;
@@ -482,6 +481,7 @@ void pool_release(struct pool *p, struct server *srv)
 
 void pool_look_again(struct pool *p)
 {
+	pool_replace_renewed(p);
 	mark_waiting(p);
 	deal(p);
 	pool_greet_all(p);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/chore.h"
@@ -69,10 +70,68 @@ void pool_learn(struct pool *p, struct params *reported)
 	pool_wake_others(p);
 }
 
-void pool_renew(struct pool *p, const char *name, const char *value)
+static bool is_on(const char *value)
 {
+	return value != NULL && strcmp(value, "on") == 0;
+}
+
+/* Of what newcomers choose a server by, this alone can be set by a client. */
+#define CHOSEN_BY "default_transaction_read_only"
+
+/* Its own by what it reports, or by what is known if that may be a client's. */
+static bool is_read_only(const struct server *srv)
+{
+	const struct params *own = srv->reported;
+
+	if (srv->session != NULL || pool_greeting_hidden(srv))
+		own = knows_greeting(srv->pool) ? srv->pool->greeting : NULL;
+	return own != NULL && is_on(params_get(own, CHOSEN_BY));
+}
+
+/* With what it has said of itself, `name` before all else. */
+static bool is_wanted(const struct server *srv, const char *name, const char *value)
+{
+	bool standby = is_on(params_get(srv->reported, "in_hot_standby"));
+	bool read_only = is_read_only(srv);
+
+	if (strcasecmp(name, "in_hot_standby") == 0)
+		standby = is_on(value);
+	else if (strcasecmp(name, CHOSEN_BY) == 0)
+		read_only = is_on(value);
+	return database_wants(srv->db, standby, read_only);
+}
+
+void pool_judge(struct server *srv)
+{
+	srv->wanted = is_wanted(srv, "", NULL);
+}
+
+/* What has become of this one may have become of others that have not said so yet. Not in this turn, amid its answer. */
+static void replace_if_unwanted(struct server *srv, const char *name, const char *value)
+{
+	struct pool *p = srv->pool;
+	struct crew *crew = p->worker->crew;
+	size_t i;
+
+	if (!srv->wanted || is_wanted(srv, name, value))
+		return;
+	log_warning(LOG_SERVER, srv->id,
+	            "not what target_session_attrs wants any more: servers of database=\"%s\" "
+	            "role=\"%s\" are replaced",
+	            quote_str(route_database(p->route)).s, quote_str(route_role(p->route)).s);
+	srv->wanted = false;
+	server_wear_out(srv, "target_session_attrs");
+	route_renew(p->route, now_of(p));
+	for (i = 0; i < crew->worker_count; i++)
+		worker_post_look(crew->workers[i], p->route);
+}
+
+void pool_renew(struct server *srv, const char *name, const char *value)
+{
+	struct pool *p = srv->pool;
 	struct params *next;
 
+	replace_if_unwanted(srv, name, value);
 	if (!knows_greeting(p) || params_find(p->greeting, name) == NULL)
 		return;
 	next = params_hold(p->greeting);
@@ -91,7 +150,7 @@ static bool reports_recovery(const struct pool *p)
 	return version != NULL && atoi(version) >= 14;
 }
 
-bool pool_greeting_holds(struct pool *p, usec_t since)
+static bool holds(struct pool *p, usec_t since)
 {
 	usec_t spoken = route_spoken(p->route);
 
@@ -101,9 +160,9 @@ bool pool_greeting_holds(struct pool *p, usec_t since)
 	       (spoken != 0 && now_of(p) - spoken < p->worker->site->settings.greeting_max_age);
 }
 
-bool pool_asks_greeting(struct pool *p, struct server *srv)
+static bool asks_what_changed(struct pool *p, struct server *srv)
 {
-	if (!knows_greeting(p) || !route_claim_question(p->route, now_of(p)))
+	if (!route_claim_question(p->route, now_of(p)))
 		return false;
 	chore_ask(srv);
 	return true;
@@ -120,9 +179,6 @@ bool pool_awaits_greeting(struct pool *p)
 {
 	return knows_greeting(p) && route_is_asked(p->route, now_of(p));
 }
-
-/* Of what newcomers choose a server by, this alone can be set by a client. */
-#define CHOSEN_BY "default_transaction_read_only"
 
 bool pool_greeting_hidden(const struct server *srv)
 {
@@ -158,50 +214,184 @@ static bool is_bare(const struct server *srv)
 	       params_count(srv->in_force) == 0;
 }
 
+/* How servers spell something is known now, to other workers as well. */
+static bool has_shown(const struct server *srv)
+{
+	return srv->chore == CHORE_SPELL;
+}
+
 void pool_spoken(struct server *srv)
 {
 	struct pool *p = srv->pool;
 
 	if (!has_told_all(srv))
 		return;
-	if (is_bare(srv))
+	if (is_bare(srv)) {
 		set_greeting(p, srv->reported);
-	if (route_note_spoken(p->route, now_of(p)))
+		replace_if_unwanted(srv, "", NULL);
+	}
+	if (route_note_spoken(p->route, now_of(p)) || has_shown(srv))
 		pool_wake_others(p);
 	/* Not here, amid the answers to somebody. */
 	if (p->session_count[SESSION_GREETING] > 0)
 		timer_set(p->wait_timer, 0);
 }
 
+/* ---- how it is spelled ---- */
+
+static usec_t spelling_age(const struct pool *p, const struct session *s)
+{
+	usec_t age = now_of(p) - p->worker->site->settings.greeting_max_age;
+
+	return s->since < age ? s->since : age;
+}
+
+static enum spelling spelling_of(const struct pool *p, const struct session *s, struct param *which,
+                                 struct buf *words)
+{
+	return session_spelling(s, p->greeting, spelling_age(p, s), which, words);
+}
+
+static bool is_being_asked(const struct pool *p, const struct param *which)
+{
+	const struct server *srv;
+
+	TAILQ_FOREACH (srv, &p->servers[SERVER_CLEANING], link)
+		if (chore_spells(srv, which->name, which->value))
+			return true;
+	return false;
+}
+
+/* So many of those who wait are looked at for what there is to ask for, or for one to be greeted. */
+#define LOOK_MAX 64
+
+static bool asks_spelling(struct pool *p, struct server *srv)
+{
+	struct param which;
+	struct session *s;
+	unsigned seen = 0;
+
+	TAILQ_FOREACH (s, &p->waiters, wait_link) {
+		if (s->state != SESSION_GREETING)
+			continue;
+		if (seen++ == LOOK_MAX)
+			break;
+		if (spelling_of(p, s, &which, NULL) != SPELLING_UNKNOWN ||
+		    is_being_asked(p, &which))
+			continue;
+		chore_spell(srv, which.name, which.value);
+		return true;
+	}
+	return false;
+}
+
+bool pool_asks_greeting(struct pool *p, struct server *srv)
+{
+	const struct session *s = pool_first_greeting(p);
+
+	if (s == NULL || !knows_greeting(p))
+		return false;
+	return holds(p, s->since) ? asks_spelling(p, srv) : asks_what_changed(p, srv);
+}
+
 /* ---- greeting ---- */
 
-/* From the start each time: a greeted session may go on to anything, and others with it. */
-static void greet(struct pool *p, bool from_memory)
+/* All that it is to be told is known, and true. */
+static bool is_ready(struct pool *p, const struct session *s, usec_t since)
 {
-	usec_t wait = p->worker->site->settings.greeting_wait;
-	struct session *s;
-	bool holds;
+	struct param which;
 
-	while ((s = pool_first_greeting(p)) != NULL && knows_greeting(p)) {
-		holds = pool_greeting_holds(p, s->since);
-		if (!holds && (!from_memory || now_of(p) - s->since < wait))
+	return holds(p, since) && spelling_of(p, s, &which, NULL) != SPELLING_UNKNOWN;
+}
+
+usec_t pool_greeting_due(struct pool *p)
+{
+	const struct session *s = p->session_count[SESSION_GREETING] > 0 ? pool_first_greeting(p)
+	                                                                 : NULL;
+	usec_t wait = p->worker->site->settings.greeting_wait;
+
+	if (s == NULL || p->greeting == NULL)
+		return 0;
+	return is_ready(p, s, s->since) ? s->since : s->since + (wait > 0 ? wait : 1);
+}
+
+static void refuse(struct session *s, const struct buf *words)
+{
+	const char *sqlstate = (const char *)words->at;
+
+	session_set_state(s, SESSION_IDLE); /* closing must not look for it in the queue */
+	session_close_words(s, CLOSE_SETUP, sqlstate, sqlstate + strlen(sqlstate) + 1, NULL);
+}
+
+/* s is not in the queue (any more). */
+static void greet(struct pool *p, struct session *s)
+{
+	struct buf words = { 0 };
+	struct param which;
+
+	if (spelling_of(p, s, &which, &words) == SPELLING_REFUSED) {
+		refuse(s, &words);
+	} else {
+		session_greet(s);
+		relay_resume(s);
+	}
+	buf_free(&words);
+}
+
+bool pool_greet(struct pool *p, struct session *s)
+{
+	if (!is_ready(p, s, now_of(p)))
+		return false;
+	greet(p, s);
+	return true;
+}
+
+static bool has_waited(const struct pool *p, const struct session *s)
+{
+	return now_of(p) - s->since >= p->worker->site->settings.greeting_wait;
+}
+
+static struct session *next_to_greet(struct pool *p, bool from_memory)
+{
+	struct session *s;
+	unsigned seen = 0;
+
+	TAILQ_FOREACH (s, &p->waiters, wait_link) {
+		if (s->state != SESSION_GREETING)
+			continue;
+		if (seen++ == LOOK_MAX)
 			break;
-		if (!holds)
+		if (is_ready(p, s, s->since) || (from_memory && has_waited(p, s)))
+			return s;
+	}
+	return NULL;
+}
+
+/* From the start each time: a greeted session may go on to anything, and others with it. */
+static bool greet_some(struct pool *p, bool from_memory)
+{
+	struct session *s;
+	bool any = false;
+
+	while (p->session_count[SESSION_GREETING] > 0 && knows_greeting(p) &&
+	       (s = next_to_greet(p, from_memory)) != NULL) {
+		if (!is_ready(p, s, s->since))
 			log_warning(
 				LOG_SESSION, s->id,
 				"greeted from memory: no server could be asked within greeting_wait");
 		pool_forget(p, s);
-		session_greet(s);
-		relay_resume(s);
+		greet(p, s);
+		any = true;
 	}
+	return any;
 }
 
-void pool_greet_all(struct pool *p)
+bool pool_greet_all(struct pool *p)
 {
-	greet(p, false);
+	return greet_some(p, false);
 }
 
 void pool_greet_due(struct pool *p)
 {
-	greet(p, true);
+	greet_some(p, true);
 }

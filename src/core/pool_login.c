@@ -54,7 +54,7 @@ unsigned pool_checking(const struct pool *p)
 	unsigned n = 0;
 
 	TAILQ_FOREACH(srv, &p->servers[SERVER_CLEANING], link)
-		n += srv->chore == CHORE_CHECK;
+		n += srv->chore == CHORE_CHECK || srv->chore == CHORE_SPELL;
 	return n;
 }
 
@@ -199,6 +199,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		         PQhost(srv->conn), srv->pid,
 		         srv->stream.ssl != NULL ? SSL_get_version(srv->stream.ssl) : "off",
 		         (intmax_t)d->took);
+	pool_judge(srv);
 	if (!database_same_login(srv->db, p->db))
 		server_wear_out(srv, "configuration changed");
 	if (d->begun < route_renewed(p->route))

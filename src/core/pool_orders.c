@@ -25,7 +25,8 @@ static void end_hasty(struct pool *p)
 		session_close(srv->session, CLOSE_REPLACED, NULL);
 }
 
-static void stale_all(struct pool *p, const char *why)
+/* All that logged in before that. */
+static void stale_older(struct pool *p, usec_t than, const char *why)
 {
 	struct server *srv, *next;
 	int state;
@@ -33,11 +34,23 @@ static void stale_all(struct pool *p, const char *why)
 	for (state = 0; state < SERVER_CLOSING; state++)
 		for (srv = TAILQ_FIRST(&p->servers[state]); srv != NULL; srv = next) {
 			next = TAILQ_NEXT(srv, link);
+			if (srv->born >= than)
+				continue;
 			server_wear_out(srv, why);
 			if (state == SERVER_IDLE)
 				server_close(srv, why);
 		}
 	end_hasty(p);
+}
+
+static void stale_all(struct pool *p, const char *why)
+{
+	stale_older(p, INT64_MAX, why);
+}
+
+void pool_replace_renewed(struct pool *p)
+{
+	stale_older(p, route_renewed(p->route), "to be replaced");
 }
 
 void pool_follow(struct pool *p, struct database *db)

@@ -46,6 +46,11 @@ struct server *pool_suitable_idle(struct pool *p, const struct session *s);
  * role, as counters must not go back. Without memory they do. */
 void pool_bequeath(struct pool *p);
 
+/* ---- pool_orders.c ---- */
+
+/* Servers that logged in before the route was renewed. */
+void pool_replace_renewed(struct pool *p);
+
 /* ---- pool_login.c ---- */
 
 /* Servers for those who wait: logins of our own while permits last, spare ones of other workers. */
@@ -65,11 +70,13 @@ void pool_wake_others(struct pool *p);
 
 /* The first that waits to be greeted; NULL: none. */
 struct session *pool_first_greeting(struct pool *p);
-/* Greet them all, if it is known by now with what. */
-void pool_greet_all(struct pool *p);
+/* When somebody who waits for that is to be greeted in any case; 0: nobody. */
+usec_t pool_greeting_due(struct pool *p);
+/* Greet those for whom it is known by now with what. False: nobody. */
+bool pool_greet_all(struct pool *p);
 /* And those who have waited for long enough, from memory. */
 void pool_greet_due(struct pool *p);
-/* srv, which idles, is asked what has changed. False: it is not, as somebody else is, or nothing is known yet. */
+/* srv, which idles, is asked what they wait for. False: it is not, as somebody else is, or nothing is known yet. */
 bool pool_asks_greeting(struct pool *p, struct server *srv);
 /* A server logs in: if anybody waits to be greeted, nobody else needs to be asked. */
 void pool_logs_in_for_greeting(struct pool *p);

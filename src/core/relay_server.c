@@ -96,7 +96,7 @@ static void report_idle(struct server *srv, const char *name, const char *value)
 {
 	if (srv->in_force != NULL && params_find(srv->in_force, name) == NULL &&
 	    (!params_read_only(name) || strcasecmp(name, "in_hot_standby") == 0))
-		pool_renew(srv->pool, name, value);
+		pool_renew(srv, name, value);
 }
 
 /* *ours: the client knows it already. */
@@ -113,6 +113,8 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 	/* What comes of a setup was asked for: where it differs from what the client knows shows in the end. */
 	if (rc == ERR_OK && (srv->chore == CHORE_SETUP || srv->steps.setup > 0))
 		news = false;
+	else if (rc == ERR_OK && srv->chore == CHORE_SPELL)
+		news = false; /* older servers tell of it amid our question */
 	else if (rc == ERR_OK && srv->session == NULL)
 		report_idle(srv, (const char *)name.at, (const char *)value.at);
 	else if (rc == ERR_OK)
@@ -129,6 +131,15 @@ static bool is_fatal(const uint8_t *body, size_t len)
 		return false;
 	return bytes_equal(view.severity, bytes_of("FATAL")) ||
 	       bytes_equal(view.severity, bytes_of("PANIC"));
+}
+
+/* It has refused to write: as its client wished, or because it is another kind of server by now. */
+static bool is_read_only(const uint8_t *body, size_t len)
+{
+	struct message_error_view view;
+
+	return body != NULL && message_read_error((struct bytes){ body, len }, &view) == ERR_OK &&
+	       bytes_equal(view.sqlstate, bytes_of(SQLSTATE_READ_ONLY_SQL_TRANSACTION));
 }
 
 /* Nobody has it: only what may come at any time is in order. */
@@ -293,6 +304,8 @@ static void session_message(struct server *srv, const struct frame *f, const uin
 
 	if (type == 'E' && is_fatal(body, len))
 		srv->fatal = true;
+	if (type == 'E' && database_chooses(srv->db) && is_read_only(body, len))
+		pins_ask_attrs(srv);
 	if (type == 'E' && body != NULL && srv->chore == CHORE_NONE)
 		srv->dropping = statements_reword(srv, (struct bytes){ body, len }, &srv->instead);
 }

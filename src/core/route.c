@@ -6,6 +6,7 @@
 
 #include "pgseal/base/hash.h"
 #include "pgseal/core/replication.h"
+#include "pgseal/core/spellings.h"
 
 struct routes {
 	pthread_mutex_t lock; /* the table and references that come from nothing */
@@ -31,6 +32,7 @@ struct route {
 	atomic_uint lessons;
 	pthread_mutex_t lock;
 	struct buf learnt; /* under lock */
+	struct spellings *spellings; /* owned */
 	struct route_mark marks[];
 };
 
@@ -58,6 +60,7 @@ static void route_free(struct route *route)
 {
 	pthread_mutex_destroy(&route->lock);
 	buf_free(&route->learnt);
+	spellings_free(route->spellings);
 	replication_free(route->replication);
 	free(route->key);
 	free(route);
@@ -72,7 +75,9 @@ static struct route *route_make(struct routes *r, const char *key, size_t key_le
 	if ((route = aligned_alloc(64, size)) == NULL)
 		return NULL;
 	memset(route, 0, size);
-	if ((route->key = malloc(key_len)) == NULL) {
+	if ((route->key = malloc(key_len)) == NULL ||
+	    (route->spellings = spellings_create()) == NULL) {
+		free(route->key);
 		free(route);
 		return NULL;
 	}
@@ -302,6 +307,11 @@ void route_drop_question(struct route *route)
 	atomic_store(&route->asked, 0);
 }
 
+struct spellings *route_spellings(const struct route *route)
+{
+	return route->spellings;
+}
+
 unsigned route_lessons(const struct route *route)
 {
 	return atomic_load(&route->lessons);
@@ -318,6 +328,8 @@ unsigned route_learn(struct route *route, struct bytes flat)
 	if (buf_append(&route->learnt, flat.at, flat.len) != ERR_OK)
 		buf_free(&route->learnt);
 	pthread_mutex_unlock(&route->lock);
+	/* DateStyle, for one, is completed by the server's own. */
+	spellings_forget(route->spellings);
 	return lesson;
 }
 

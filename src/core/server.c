@@ -211,6 +211,7 @@ static void destroy(struct server *srv)
 	buf_free(&srv->instead);
 	buf_free(&srv->kept);
 	buf_free(&srv->words);
+	buf_free(&srv->spelling);
 	buf_free(&srv->flat_reported);
 	buf_free(&srv->flat_in_force);
 	authn_release(srv->authn);

@@ -10,7 +10,6 @@
 #include <openssl/ssl.h>
 
 #include "pgseal/base/log.h"
-#include "pgseal/core/appname.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/replication.h"
@@ -80,7 +79,7 @@ struct session *session_create(int fd)
 	return s;
 }
 
-static void startup_drop(struct session *s)
+void session_drop_startup(struct session *s)
 {
 	if (s->startup != NULL)
 		startup_free(s->startup);
@@ -116,7 +115,7 @@ void session_free(struct session *s)
 	SSL_free(s->stream.ssl);
 	stream_fini(&s->stream);
 	close(s->stream.fd);
-	startup_drop(s);
+	session_drop_startup(s);
 	buf_free(&s->input);
 	identity_free(s->identity);
 	authn_release(s->authn);
@@ -157,15 +156,6 @@ void session_tell(struct session *s, char type, const char *severity, const char
 	session_send(s, &w);
 }
 
-static struct appname named(const struct session *s, const char *name)
-{
-	char host[INET6_ADDRSTRLEN];
-	int port;
-
-	peer_text(s->peer, host, sizeof(host), &port);
-	return appname_with_host(name, host, port);
-}
-
 enum err session_hear(struct session *s, const char *name, const char *value, bool *news)
 {
 	const char *known = params_get(s->told, name);
@@ -180,138 +170,6 @@ bool session_asks_too_much(const struct session *s)
 
 	return params_count(s->asked) > (size_t)settings->max_client_parameters ||
 	       params_flat(s->asked).len > (size_t)settings->max_client_parameter_memory;
-}
-
-/* It has asked for that, and hears of it as if a server had said so, where servers tell of it. */
-static enum err ask(struct session *s, const char *name, const char *value)
-{
-	const struct param *told = params_find(s->told, name);
-	bool news;
-	enum err rc;
-
-	if (told == NULL)
-		return params_put(s->worker->params, &s->asked, name, value);
-	rc = params_put(s->worker->params, &s->asked, told->name, value);
-	return rc == ERR_OK ? session_hear(s, name, value, &news) : rc;
-}
-
-static enum err ask_name(struct session *s, const char *name)
-{
-	struct buf clean = { 0 };
-	enum err rc = appname_put_clean(name, params_get(s->told, "server_version"), &clean);
-
-	if (rc == ERR_OK)
-		rc = ask(s, "application_name", (const char *)clean.at);
-	buf_free(&clean);
-	return rc;
-}
-
-/* What the client asked for in its StartupMessage, over what servers of the route report. */
-static enum err overlay_startup(struct session *s)
-{
-	const struct settings *settings = &s->worker->site->settings;
-	const char *name = NULL;
-	enum err rc = ERR_OK;
-	size_t i;
-
-	for (i = 0; rc == ERR_OK && i < s->startup->param_count; i++) {
-		const struct startup_param *p = &s->startup->params[i];
-
-		if (site_list_has(settings->ignore_startup_parameters, p->name) ||
-		    params_read_only(p->name))
-			continue;
-		if (strcasecmp(p->name, "application_name") == 0)
-			rc = ask_name(s, name = p->value);
-		else
-			rc = ask(s, p->name, p->value);
-	}
-	if (rc == ERR_OK && settings->application_name_add_host)
-		rc = ask_name(s, named(s, name).s);
-	return rc;
-}
-
-static void write_parameters(struct writer *w, const struct params *p)
-{
-	size_t i;
-
-	for (i = 0; i < params_count(p); i++)
-		message_write_parameter(w, params_at(p, i)->name, params_at(p, i)->value);
-}
-
-/* The virtual database has parameters too: drivers look at them. */
-static void write_console_parameters(struct writer *w)
-{
-	static const char *const fixed[][2] = {
-		{ "server_version", "1.26.0/pgseal" },
-		{ "client_encoding", "UTF8" },
-		{ "server_encoding", "UTF8" },
-		{ "DateStyle", "ISO" },
-		{ "TimeZone", "GMT" },
-		{ "standard_conforming_strings", "on" },
-		{ "integer_datetimes", "on" },
-		{ "is_superuser", "on" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		message_write_parameter(w, fixed[i][0], fixed[i][1]);
-}
-
-static enum err write_greeting(struct session *s, struct buf *out)
-{
-	const struct startup *st = s->startup;
-	/* 3.1 never was: who asks for it gets what there was before. */
-	uint32_t spoken = st->version >= WIRE_PROTOCOL_3_2 ? WIRE_PROTOCOL_3_2 : WIRE_PROTOCOL_3_0;
-	struct writer w = writer_to(out);
-
-	if (st->unknown_count > 0 || st->version != spoken)
-		message_write_negotiate(&w, spoken, st->unknown_options, st->unknown_count);
-	message_write_auth_ok(&w);
-	if (s->pool != NULL)
-		write_parameters(&w, s->told);
-	else
-		write_console_parameters(&w);
-	message_write_key(&w, s->key, (struct bytes){ s->secret, s->secret_len });
-	message_write_ready(&w, 'I');
-	return writer_status(&w);
-}
-
-static enum err begin_params(struct session *s)
-{
-	enum err rc = ERR_OK;
-
-	if ((s->asked = params_none(s->worker->params)) == NULL)
-		return ERR_NO_MEMORY;
-	s->told = params_hold(s->pool->greeting);
-	if (!session_replicates(s)) /* its server was logged in with all it asked for */
-		rc = overlay_startup(s);
-	s->initial = params_hold(s->asked);
-	return rc;
-}
-
-void session_greet(struct session *s)
-{
-	struct buf out = { 0 };
-	enum err rc = ERR_OK;
-
-	if (s->pool != NULL) {
-		rc = begin_params(s);
-		s->pool->stats.client_login_count++;
-	}
-	if (rc == ERR_OK && (rc = write_greeting(s, &out)) == ERR_OK)
-		stream_write(&s->stream, out.at, out.len);
-	buf_free(&out);
-	/* It waits for nothing any more: closing must not look for it in the queue. */
-	session_set_state(s, SESSION_IDLE);
-	if (rc != ERR_OK) {
-		session_close(s, CLOSE_NO_MEMORY, NULL);
-		return;
-	}
-	startup_drop(s);
-	if (s->tally != NULL)
-		s->tally->logins++;
-	if (s->pool != NULL && session_asks_too_much(s))
-		session_close(s, CLOSE_PARAMETERS, NULL);
 }
 
 /* ---- the console's sessions: whole messages, dealt with by the floor above ---- */

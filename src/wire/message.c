@@ -91,6 +91,30 @@ void message_write_parameter(struct writer *w, const char *name, const char *val
 	writer_end(w);
 }
 
+#define COLUMN_NULL UINT32_MAX
+
+enum err message_read_row(struct bytes body, struct bytes *columns, size_t n)
+{
+	struct reader r = reader_of(body);
+	uint16_t count;
+	uint32_t len;
+	size_t i;
+
+	if (!reader_u16(&r, &count) || count != n)
+		return ERR_WIRE_FORMAT;
+	for (i = 0; i < n; i++) {
+		columns[i] = (struct bytes){ NULL, 0 };
+		if (!reader_u32(&r, &len))
+			return ERR_WIRE_FORMAT;
+		if (len == COLUMN_NULL)
+			continue;
+		if (!reader_take(&r, len, &columns[i].at))
+			return ERR_WIRE_FORMAT;
+		columns[i].len = len;
+	}
+	return reader_left(&r) == 0 ? ERR_OK : ERR_WIRE_FORMAT;
+}
+
 enum err message_read_parameter(struct bytes body, struct bytes *name, struct bytes *value)
 {
 	struct reader r = reader_of(body);

@@ -16,6 +16,18 @@ static void inside(struct bytes part, struct bytes whole)
 		abort();
 }
 
+static void read_row(struct bytes body)
+{
+	struct bytes columns[2];
+
+	if (message_read_row(body, columns, 2) != ERR_OK)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		if (columns[i].at != NULL && (columns[i].at < body.at ||
+		                              columns[i].at + columns[i].len > body.at + body.len))
+			abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct message_error_view v;
@@ -29,6 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			inside(name, body);
 			inside(value, body);
 		}
+	} else if (data[0] == 'D') {
+		read_row(body);
 	} else if (message_read_error(body, &v) == ERR_OK) {
 		inside(v.severity, body);
 		inside(v.sqlstate, body);

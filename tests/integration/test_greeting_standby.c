@@ -1,6 +1,5 @@
 /* Clients choose among servers by in_hot_standby, of which they are told when they connect: a standby becomes the
- * primary, and whoever comes then, through pgseal, must hear of that. Each standby is this test's own, a copy of the
- * program's PostgreSQL, whose configuration it has. */
+ * primary, and whoever comes then, through pgseal, must hear of that. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,65 +8,15 @@
 #include <criterion/criterion.h>
 
 #include "tests/integration/rig_priv.h"
+#include "tests/integration/standby.h"
 
 TestSuite(greeting_standby, .timeout = 120);
 
 #define CLIENTS 6
 
 static struct rig *rig;
-static struct rig_text dir; /* the standby's */
-static int port;
+static struct standby standby;
 static PGconn *early[CLIENTS], *late[CLIENTS];
-
-/* --- the standby --- */
-
-/* Its programs are where the one is that is looked for by demo-postgres. By root it is run as postgres. */
-static void run(const char *command)
-{
-	struct rig_text line = rig_printf(
-		"bin=$(for d in $(pg_config --bindir) $(ls -d /usr/lib/postgresql/*/bin | sort -rV); do "
-		"[ -x $d/initdb ] && echo $d && break; done); as=; "
-		"[ $(id -u) -ne 0 ] || as='setpriv --reuid=postgres --regid=postgres --init-groups'; "
-		"cd '%.500s' && { %.2000s; } >>run.log 2>&1 </dev/null",
-		dir.s, command);
-
-	if (system(line.s) != 0) {
-		(void)!system(rig_printf("cat '%.500s/run.log' >&2", dir.s).s);
-		cr_assert_fail("%s", command);
-	}
-}
-
-static void standby_start(const char *name)
-{
-	rig_require();
-	rig_alone(); /* checkpoints of several backups remove each other's WAL */
-	dir = rig_printf("%s/%s", rig_root(), name);
-	port = rig_spare_port();
-	rig_admin_exec("ALTER ROLE alice REPLICATION");
-	cr_assert_eq(system(rig_printf("mkdir '%.500s' && chmod 755 '%.500s'", dir.s, dir.s).s), 0);
-	run(rig_printf(
-		    "$bin/pg_basebackup -D data -R -c fast -X stream --no-sync -d 'host=127.0.0.1 "
-		    "port=%d user=alice sslmode=require sslcert=%s/pgseal.crt sslkey=%s/pgseal.key'",
-		    rig_postgres_port(), rig_pki(), rig_pki())
-	            .s);
-	/* It needs no primary to be one: the WAL of the backup will do. */
-	run("echo \"primary_conninfo = ''\" >>data/postgresql.auto.conf; "
-	    "[ -z \"$as\" ] || chown -R postgres: . data");
-	run(rig_printf(
-		    "$as $bin/pg_ctl -s -w -t 60 -D data -l data/postgres.log -o '-p %d -k %s' start",
-		    port, dir.s)
-	            .s);
-}
-
-static void standby_promote(void)
-{
-	run("$as $bin/pg_ctl -s -w -t 60 -D data promote");
-}
-
-static void standby_stop(void)
-{
-	run("$as $bin/pg_ctl -s -w -m immediate -D data stop");
-}
 
 /* --- clients --- */
 
@@ -102,10 +51,11 @@ static void disperse(PGconn **conns)
 
 static void start(const char *name, const char *settings)
 {
-	standby_start(name);
-	rig = rig_start(settings,
-	                rig_printf("app = host=127.0.0.1 port=%d dbname=app pool_size=3\n", port).s,
-	                NULL);
+	standby_start(&standby, name, "");
+	rig = rig_start(
+		settings,
+		rig_printf("app = host=127.0.0.1 port=%d dbname=app pool_size=3\n", standby.port).s,
+		NULL);
 	gather(early, "on");
 	cr_assert(finds("standby") && finds("read-only"));
 	cr_assert_not(finds("primary") || finds("read-write"));
@@ -116,7 +66,7 @@ static void stop(void)
 	disperse(early);
 	disperse(late);
 	rig_stop(rig);
-	standby_stop();
+	standby_stop(&standby);
 }
 
 /* Old clients hear of it with the next answer. */
@@ -136,7 +86,7 @@ static void all_have_a_primary(void)
 Test(greeting_standby, promotion_is_told_at_once)
 {
 	start("standby_once", "workers = 2\ngreeting_max_age = 0\ngreeting_wait = 20s\n");
-	standby_promote();
+	standby_promote(&standby);
 	all_have_a_primary();
 	stop();
 }
@@ -147,7 +97,7 @@ Test(greeting_standby, promotion_is_told_within_greeting_max_age)
 	int64_t deadline = rig_now_ms() + 2 * RIG_PATIENCE_MS;
 
 	start("standby_age", "workers = 2\ngreeting_wait = 20s\n");
-	standby_promote();
+	standby_promote(&standby);
 	while (!finds("primary")) {
 		cr_assert_lt(rig_now_ms(), deadline);
 		rig_nap();
@@ -160,7 +110,7 @@ Test(greeting_standby, promotion_is_told_in_session_mode)
 {
 	start("standby_session", "workers = 2\npool_mode = session\ngreeting_max_age = 0\n"
 	                         "greeting_wait = 20s\ndefault_pool_size = 30\n");
-	standby_promote();
+	standby_promote(&standby);
 	gather(late, "off");
 	stop();
 }

@@ -221,7 +221,8 @@ Test(params, that_the_server_refuses_end_the_client_with_its_words)
 	static const struct {
 		const char *options, *sqlstate, *words;
 	} cases[] = {
-		{ "-c DateStyle=nonsense", "22023", "invalid value for parameter \"DateStyle\"" },
+		{ "-c lc_monetary=nonsense", "22023",
+		  "invalid value for parameter \"lc_monetary\"" },
 		{ "-c no_such_thing=1", "42704",
 		  "unrecognized configuration parameter \"no_such_thing\"" },
 		{ "-c log_connections=on", "55P02", "cannot be set after connection start" },

@@ -90,6 +90,19 @@ Test(bytes, ascii_is_below_0x80)
 	cr_expect_not(bytes_ascii(LIT("\xff")));
 }
 
+Test(bytes, unhex_takes_pairs_of_digits_in_lower_case)
+{
+	char good[] = "4d00c3bcff", *bad[] = { (char[]){ "4" }, (char[]){ "4d5" }, (char[]){ "4D" },
+		                               (char[]){ "g0" }, (char[]){ "0 " } };
+	char none[] = "";
+
+	cr_assert(bytes_unhex(good));
+	cr_expect_arr_eq(good, "M\0\xc3\xbc\xff", 6);
+	cr_expect(bytes_unhex(none));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_not(bytes_unhex(bad[i]), "%zu", i);
+}
+
 /* --- quoting --- */
 
 static const struct {

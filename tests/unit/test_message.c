@@ -219,3 +219,36 @@ Test(message, no_columns)
 	message_write_data_row(&w, NULL, 0);
 	expect_written(&b, &w, LIT("T\0\0\0\x06\0\0D\0\0\0\x06\0\0"));
 }
+
+/* --- rows --- */
+
+Test(message, row_has_its_columns_and_null)
+{
+	struct bytes columns[3];
+
+	cr_assert_eq(message_read_row(LIT("\0\3\0\0\0\2ab\xff\xff\xff\xff\0\0\0\0"), columns, 3),
+	             ERR_OK);
+	cr_expect(bytes_equal(columns[0], LIT("ab")));
+	cr_expect_null(columns[1].at);
+	cr_expect_not_null(columns[2].at);
+	cr_expect_eq(columns[2].len, 0);
+}
+
+Test(message, row_that_is_not_whole_or_another_is_none)
+{
+	static const struct bytes bodies[] = {
+		SPAN(""),
+		SPAN("\0"),
+		SPAN("\0\2\0\0\0\1a"),
+		SPAN("\0\1\0\0\0"),
+		SPAN("\0\1\0\0\0\2a"),
+		SPAN("\0\1\xff\xff\xff\xfe"),
+		SPAN("\0\1\0\0\0\1ab"),
+		SPAN("\0\2\0\0\0\1a\0\0\0\1b"),
+		SPAN("\0\0"),
+	};
+	struct bytes column;
+
+	for (size_t i = 0; i < COUNT(bodies); i++)
+		cr_expect_eq(message_read_row(bodies[i], &column, 1), ERR_WIRE_FORMAT, "%zu", i);
+}

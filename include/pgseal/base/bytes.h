@@ -47,6 +47,9 @@ bool utf8_valid(struct bytes b);
 /* True when none of the bytes is above 0x7f. */
 bool bytes_ascii(struct bytes b);
 
+/* The bytes that these hexadecimal digits, in lower case, stand for take their place. False: they are none. */
+bool bytes_unhex(char *text);
+
 /* True when both have the same length and bytes; the time taken tells nothing about contents. */
 bool bytes_equal_secret(struct bytes a, struct bytes b);
 

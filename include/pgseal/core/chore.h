@@ -40,6 +40,10 @@ bool chore_check_due(const struct server *srv);
 void chore_check(struct server *srv);
 /* One that idles is asked what has changed, and comes back likewise. */
 void chore_ask(struct server *srv);
+/* Likewise, how it spells a parameter that a client asks for, for the route's spellings. */
+void chore_spell(struct server *srv, const char *name, const char *value);
+/* It is being asked just that. */
+bool chore_spells(const struct server *srv, const char *name, const char *value);
 /* Is there anything to be done about it before somebody else gets it, or before it idles? */
 bool chore_is_due(const struct server *srv);
 /* It idles, and whoever used it has gone: clean it. It comes back by pool_release, or is closed. */

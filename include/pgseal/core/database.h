@@ -39,6 +39,10 @@ void database_release(struct database *db);
 const char *database_value(const struct database *db, const char *keyword);
 /* Where it is, as the entry says: host, else hostaddr; NULL: libpq's default. */
 const char *database_host(const struct database *db);
+/* Does target_session_attrs choose among servers? */
+bool database_chooses(const struct database *db);
+/* Is one like that what it chooses: in_hot_standby, default_transaction_read_only? */
+bool database_wants(const struct database *db, bool standby, bool read_only);
 /* Would both log in to the same place the same way? Otherwise servers of the old one are replaced. */
 bool database_same_login(const struct database *a, const struct database *b);
 

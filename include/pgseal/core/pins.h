@@ -38,6 +38,7 @@ struct pins {
 	bool counted;       /* among those of its route */
 	bool too_many;      /* it is one more than may be: its session ends */
 	bool all_settings;  /* all parameters may have changed that PostgreSQL lists: to be asked */
+	bool standby;       /* whether the server is one is to be asked */
 	bool resetting;     /* among them such as RESET does not lead to what the session began with */
 	struct buf touched; /* names of parameters that may have changed, each with its NUL */
 	struct buf setting; /* name and value, each with its NUL, of a SET that is all that is on its way */
@@ -58,6 +59,8 @@ void pins_notice(struct server *srv, struct bytes text, struct sql_reading how, 
  * it is not. */
 bool pins_notice_set(struct server *srv, struct bytes text, struct sql_reading how);
 enum err pins_set_done(struct server *srv) MUST_CHECK;
+/* It has refused to write: is it still what target_session_attrs wants? */
+void pins_ask_attrs(struct server *srv);
 /* That parameter of its session may have changed. */
 void pins_ask(struct server *srv, const char *name);
 /* A text of this transaction sets it. */

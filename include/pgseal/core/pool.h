@@ -125,13 +125,16 @@ void pool_stats_add(struct pool_stats *to, const struct pool_stats *s);
 void pool_timings_add(struct pool_timings *to, const struct pool_timings *t);
 /* Paused and no server left that a session holds, but for those that replicate. */
 bool pool_drained(const struct pool *p);
-/* Is it known what servers of the route report, and true for somebody who has waited since then, as one has spoken
- * lately? p->greeting is set then. */
-bool pool_greeting_holds(struct pool *p, usec_t since);
+/* Greet s, which has just come, if it is known with what, and true, as a server has spoken lately; or refuse it, if no
+ * server takes what it asks for. False: neither, it must wait. */
+bool pool_greet(struct pool *p, struct session *s);
 /* A server that nobody uses, or has since its last reset, reports this: all of it is its own. */
 void pool_learn(struct pool *p, struct params *reported);
-/* A server says that this is its own value now. */
-void pool_renew(struct pool *p, const char *name, const char *value);
+/* srv says that this is its own value now. If it is no longer what target_session_attrs wants, all of the route are
+ * replaced. */
+void pool_renew(struct server *srv, const char *name, const char *value);
+/* The like, when it has just logged in: it is what there was to choose. */
+void pool_judge(struct server *srv);
 /* A server has answered, so that what it reports is true. */
 void pool_spoken(struct server *srv);
 /* Has a client set anything there that newcomers are told about? Then the server's own does not show. */

@@ -23,6 +23,7 @@ struct route_mark {
 struct replication;
 struct routes;
 struct route;
+struct spellings;
 
 /* workers: how many marks a route has. ERR_NO_MEMORY. */
 enum err routes_create(size_t workers, struct routes **out) MUST_CHECK;
@@ -74,6 +75,9 @@ unsigned route_learn(struct route *route, struct bytes flat);
 unsigned route_lessons(const struct route *route);
 /* Append to *out; ERR_NOT_FOUND: none yet. */
 enum err route_learnt(struct route *route, struct buf *out) MUST_CHECK;
+
+/* How its servers spell what clients ask for; owned by the route. Forgotten with each lesson. */
+struct spellings *route_spellings(const struct route *route);
 
 /* A server of this route has answered, which reports what has changed. True: somebody had asked for that. Any
  * thread. */

@@ -32,16 +32,17 @@ enum server_state {
 /* What statements of ours the server is at. Their answers never reach a client. */
 enum chore {
 	CHORE_NONE,
-	CHORE_SETUP,    /* it is cleaned for the session that it was lent to */
-	CHORE_FETCH,    /* a statement that the client's query mentions is prepared */
-	CHORE_PROBE,    /* what has the session left in it? */
-	CHORE_BARRIER,  /* a query behind whose answer nothing of the client's can come */
-	CHORE_DRAIN,    /* client gone: waiting for what it had asked */
+	CHORE_SETUP,   /* it is cleaned for the session that it was lent to */
+	CHORE_FETCH,   /* a statement that the client's query mentions is prepared */
+	CHORE_PROBE,   /* what has the session left in it? */
+	CHORE_BARRIER, /* a query behind whose answer nothing of the client's can come */
+	CHORE_DRAIN,   /* client gone: waiting for what it had asked */
 	CHORE_ROLLBACK,
-	CHORE_DISCARD,  /* DISCARD ALL: nothing that a session had is left */
-	CHORE_RESET,    /* server_reset_query */
-	CHORE_UNDO,     /* parameters that act by themselves while it idles */
-	CHORE_CHECK,    /* server_check_query, before it is lent after a long rest */
+	CHORE_DISCARD, /* DISCARD ALL: nothing that a session had is left */
+	CHORE_RESET,   /* server_reset_query */
+	CHORE_UNDO,    /* parameters that act by themselves while it idles */
+	CHORE_CHECK,   /* server_check_query, before it is lent after a long rest */
+	CHORE_SPELL,   /* how is it spelled what a client asks for? */
 };
 
 struct server {
@@ -72,6 +73,7 @@ struct server {
 	usec_t born, since;          /* login; last change of state */
 	struct timer *deadline;      /* of a chore for a client that is gone; made on first need */
 	struct buf words;            /* the error that a chore met: a whole ErrorResponse body */
+	struct buf spelling;         /* name and value that it is asked about, each with its NUL */
 	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
 	bool cancel_again;           /* and another was asked for meanwhile */
 	bool barrier_seen;           /* the barrier's own answer has begun */
@@ -106,6 +108,7 @@ struct server {
 	bool session_bound;          /* lent in session mode: reset before anybody else gets it */
 	struct pins pins;            /* what it has of its session's that nobody else may meet */
 	bool used;                   /* was lent at least once */
+	bool wanted;                 /* it is what target_session_attrs wants */
 	usec_t stale_since;
 	const char *stale;           /* why it is replaced as soon as it is free; static; NULL: it is not */
 	bool fatal;                  /* it said FATAL: the words have reached the client */

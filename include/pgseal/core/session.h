@@ -10,6 +10,7 @@
 #include "pgseal/core/crew.h"
 #include "pgseal/core/params.h"
 #include "pgseal/core/route.h"
+#include "pgseal/core/spellings.h"
 #include "pgseal/loop/stream.h"
 #include "pgseal/tls/identity.h"
 #include "pgseal/wire/startup.h"
@@ -145,6 +146,12 @@ void session_free(struct session *s);
 
 /* Send the greeting: the parameters are known. What came early is the caller's to look at. */
 void session_greet(struct session *s);
+/* Is it known how servers, which report `greeting`, spell what it asks for? UNKNOWN: *which is one that nobody has asked
+ * about; REFUSED: one that no server takes, the words in *words as in spellings.h. Any other: it may be greeted. */
+enum spelling session_spelling(const struct session *s, const struct params *greeting, usec_t since,
+                               struct param *which, struct buf *words);
+/* Its StartupMessage is of no use any more. */
+void session_drop_startup(struct session *s);
 /* Tell why (detail may be NULL), give back or clean up what it holds, free at the end of the turn. */
 void session_close(struct session *s, enum close_reason reason, const char *detail);
 /* The same with other words than the reason's: a server's own, say. */

@@ -26,6 +26,7 @@
 #define SQLSTATE_NOT_IN_STATE "55000" /* object_not_in_prerequisite_state */
 #define SQLSTATE_SYNTAX_ERROR "42601"
 #define SQLSTATE_INVALID_PARAMETER_VALUE "22023"
+#define SQLSTATE_READ_ONLY_SQL_TRANSACTION "25006"
 #define SQLSTATE_UNDEFINED_OBJECT "42704"
 #define SQLSTATE_INSUFFICIENT_PRIVILEGE "42501"
 #define SQLSTATE_INVALID_SQL_STATEMENT_NAME "26000"
@@ -72,6 +73,9 @@ struct message_column {
 void message_write_row_description(struct writer *w, const struct message_column *cols, size_t n);
 /* values[i] NULL is SQL NULL. */
 void message_write_data_row(struct writer *w, const char *const *values, size_t n);
+
+/* DataRow body of n columns; of NULL `at` is NULL. Borrowed. ERR_WIRE_FORMAT. */
+enum err message_read_row(struct bytes body, struct bytes *columns, size_t n) MUST_CHECK;
 
 /* ParameterStatus body. ERR_WIRE_FORMAT. NUL-terminated spans, borrowed. */
 enum err message_read_parameter(struct bytes body, struct bytes *name,

@@ -1,0 +1,180 @@
+/* What servers that idle are asked: whether they live, what has changed, how they spell what a client asks for. */
+#include "chore_priv.h"
+
+#include <string.h>
+
+#include "pgseal/core/pool.h"
+#include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
+
+/* ---- whether it lives, and what has changed ---- */
+
+bool chore_check_due(const struct server *srv)
+{
+	const struct settings *s = &srv->pool->worker->site->settings;
+
+	return s->server_check_query[0] != '\0' &&
+	       loop_now(srv->pool->worker->loop) - srv->since > s->server_check_delay;
+}
+
+static void ask(struct server *srv, enum chore chore, const char *query)
+{
+	enum err rc;
+
+	server_set_state(srv, SERVER_CLEANING);
+	if ((rc = server_query(srv, chore, query)) == ERR_OK)
+		rc = chore_arm_deadline(srv);
+	if (rc != ERR_OK)
+		server_close(srv, err_text(rc));
+}
+
+void chore_check(struct server *srv)
+{
+	const char *query = srv->pool->worker->site->settings.server_check_query;
+
+	ask(srv, CHORE_CHECK, strcmp(query, "<empty>") == 0 ? "" : query);
+}
+
+/* Whatever it has to report comes with the answer to the next command; of what a client has set, after a reset. */
+void chore_ask(struct server *srv)
+{
+	struct params *none = pool_greeting_hidden(srv) ? params_none(srv->pool->worker->params)
+	                                                : NULL;
+
+	if (none != NULL)
+		server_set_in_force(srv, none);
+	ask(srv, CHORE_CHECK, none != NULL ? "RESET ROLE; RESET ALL" : "");
+}
+
+/* ---- how it spells what a client asks for ---- */
+
+static const char *name_of(const struct server *srv)
+{
+	return (const char *)srv->spelling.at;
+}
+
+static const char *value_of(const struct server *srv)
+{
+	return name_of(srv) + strlen(name_of(srv)) + 1;
+}
+
+/* As in a new session: whatever has been set there is led back first, as DateStyle is completed by what was in force. Of
+ * what is set nothing outlives the query, and the answer is ASCII, in whatever encoding it is sent. */
+static enum err put_question(struct buf *sql, const char *name, const char *value)
+{
+	static const char *const parts[] = {
+		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "
+		"SELECT pg_catalog.set_config(",
+		", (SELECT reset_val FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) "
+		"OPERATOR(pg_catalog.=) pg_catalog.lower(",
+		")), true), pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(",
+		", ",
+		", true), pg_catalog.getdatabaseencoding()), 'hex')",
+	};
+	const char *const literals[] = { name, name, name, value };
+	enum err rc = ERR_OK;
+	size_t i;
+
+	for (i = 0; rc == ERR_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		rc = buf_append(sql, parts[i], strlen(parts[i]));
+		if (rc == ERR_OK && i < sizeof(literals) / sizeof(literals[0]))
+			rc = params_literal(sql, literals[i]);
+	}
+	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
+}
+
+void chore_spell(struct server *srv, const char *name, const char *value)
+{
+	struct buf sql = { 0 };
+	enum err rc = put_question(&sql, name, value);
+
+	buf_free(&srv->spelling);
+	if (rc == ERR_OK)
+		rc = buf_append(&srv->spelling, name, strlen(name) + 1);
+	if (rc == ERR_OK)
+		rc = buf_append(&srv->spelling, value, strlen(value) + 1);
+	if (rc == ERR_OK)
+		ask(srv, CHORE_SPELL, (const char *)sql.at);
+	else
+		server_close(srv, err_text(rc));
+	buf_free(&sql);
+}
+
+bool chore_spells(const struct server *srv, const char *name, const char *value)
+{
+	return srv->chore == CHORE_SPELL && strcmp(name_of(srv), name) == 0 &&
+	       strcmp(value_of(srv), value) == 0;
+}
+
+static void note(struct server *srv, enum spelling how, const struct buf *text)
+{
+	spellings_add(route_spellings(srv->route), name_of(srv), value_of(srv), how,
+	              (struct bytes){ text->at, text->len }, loop_now(srv->pool->worker->loop));
+}
+
+static enum err note_shown(struct server *srv, struct bytes row)
+{
+	struct bytes columns[2];
+	struct buf shown = { 0 };
+	enum err rc = message_read_row(row, columns, 2);
+
+	if (rc == ERR_OK)
+		rc = buf_append(&shown, columns[1].at, columns[1].len);
+	if (rc == ERR_OK)
+		rc = buf_append(&shown, "", 1);
+	if (rc == ERR_OK && !bytes_unhex((char *)shown.at))
+		rc = ERR_WIRE_FORMAT;
+	if (rc == ERR_OK) {
+		shown.len = strlen((const char *)shown.at) + 1;
+		note(srv, SPELLING_SHOWN, &shown);
+	}
+	buf_free(&shown);
+	return rc;
+}
+
+/* Errors that are about what was asked for: of classes data, name or right, feature, state. */
+static bool is_refusal(struct bytes sqlstate)
+{
+	static const char *const classes[] = { "22", "42", "0A", "55" };
+	size_t i;
+
+	for (i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (sqlstate.len == 5 && memcmp(sqlstate.at, classes[i], 2) == 0)
+			return true;
+	return false;
+}
+
+static enum err note_error(struct server *srv, struct bytes body)
+{
+	struct message_error_view view;
+	struct buf words = { 0 };
+	enum err rc = message_read_error(body, &view);
+
+	if (rc == ERR_OK)
+		rc = buf_append(&words, view.sqlstate.at, view.sqlstate.len);
+	if (rc == ERR_OK)
+		rc = buf_append(&words, "", 1);
+	if (rc == ERR_OK)
+		rc = buf_append(&words, view.message.at, view.message.len);
+	if (rc == ERR_OK)
+		rc = buf_append(&words, "", 1);
+	if (rc == ERR_OK)
+		note(srv, is_refusal(view.sqlstate) ? SPELLING_REFUSED : SPELLING_UNSEEN, &words);
+	buf_free(&words);
+	return rc;
+}
+
+enum chore_next chore_spell_message(struct server *srv, char type, const uint8_t *body, size_t len)
+{
+	enum err rc = ERR_OK;
+
+	if ((type == 'D' || type == 'E') && body == NULL)
+		return CHORE_FAILED;
+	if (type == 'D')
+		rc = note_shown(srv, (struct bytes){ body, len });
+	else if (type == 'E')
+		rc = note_error(srv, (struct bytes){ body, len });
+	if (rc != ERR_OK || (type == 'Z' && body[0] != 'I'))
+		return CHORE_FAILED;
+	return type == 'Z' ? CHORE_DONE : CHORE_GO_ON;
+}
