@@ -456,6 +456,16 @@ public class JdbcScenarios {
 		}
 	}
 
+	/* What it is told when it connects decides whether it stays. */
+	static void chosenServers(Connection ignored) {
+		for (String type : new String[] {"any", "primary", "secondary", "preferSecondary", "preferPrimary"})
+			try (Connection c = connect("targetServerType", type)) {
+				query(c, "select pg_is_in_recovery(), ?::text", type);
+			} catch (SQLException e) {
+				showError(e);
+			}
+	}
+
 	static void large(Connection c) throws Exception {
 		try (PreparedStatement s = c.prepareStatement("select ?::text, repeat('y', 1000000), ?::bytea")) {
 			s.setString(1, "x".repeat(1000000));
@@ -476,12 +486,13 @@ public class JdbcScenarios {
 
 	static void all(String kind, String... options) {
 		String[] names = {"types", "manyTimes", "closing", "altered", "discarded", "errors", "autosave", "batches", "fetchSizes",
-			"copies", "cancel", "sessionState", "listenNotify", "isolation", "notices", "queryModes", "startupParameters", "large"};
+			"copies", "cancel", "sessionState", "listenNotify", "isolation", "notices", "queryModes", "startupParameters",
+			"chosenServers", "large"};
 		Scenario[] scenarios = {JdbcScenarios::types, JdbcScenarios::manyTimes, JdbcScenarios::closing, JdbcScenarios::altered,
 			JdbcScenarios::discarded, JdbcScenarios::errors, JdbcScenarios::autosave, JdbcScenarios::batches,
 			JdbcScenarios::fetchSizes, JdbcScenarios::copies, JdbcScenarios::cancel, JdbcScenarios::sessionState,
 			JdbcScenarios::listenNotify, JdbcScenarios::isolation, JdbcScenarios::notices, JdbcScenarios::queryModes,
-			JdbcScenarios::startupParameters, JdbcScenarios::large};
+			JdbcScenarios::startupParameters, JdbcScenarios::chosenServers, JdbcScenarios::large};
 		for (int i = 0; i < names.length; i++) {
 			show("==", names[i] + kind);
 			try (Connection c = connect(options)) {

@@ -313,6 +313,15 @@ async def startup_parameters(_):
 
 
 @scenario
+async def spellings(_):
+    conn = await connect(server_settings={"client_encoding": "utf8", "datestyle": "german", "timezone": "europe/rome"})
+    settings = conn.get_settings()
+    show(settings.client_encoding, settings.DateStyle, settings.TimeZone)
+    await query(conn, "select 'ü', date '2001-02-03'")
+    await conn.close()
+
+
+@scenario
 async def large(conn):
     show(len(await conn.fetchval("select $1::text || repeat('x', 1000000)", "y" * 1000000)))
     rows = await conn.fetch("select g, md5(g::text) from generate_series(1, $1::int) g", 10000)

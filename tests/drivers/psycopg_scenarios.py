@@ -304,6 +304,22 @@ def startup_parameters(_):
             show(name, conn.info.parameter_status(name))
 
 
+# Told as the server spells it.
+@scenario
+def spellings(_):
+    for options in (
+        {"client_encoding": "utf8"},
+        {"client_encoding": "latin-1"},
+        {"options": "-c datestyle=german -c timezone=europe/rome -c intervalstyle=ISO_8601"},
+        {"options": "-c standard_conforming_strings=1"},
+    ):
+        with closing(connect(**options)) as conn:
+            show(options, conn.info.encoding, conn.info.timezone)
+            for name in "client_encoding", "DateStyle", "TimeZone", "IntervalStyle", "standard_conforming_strings":
+                show(name, conn.info.parameter_status(name))
+            query(conn, "select current_date - current_date, 'a\\b'")
+
+
 @scenario
 def large(conn):
     show(conn.execute("select length(%s), repeat('x', 1000000)", ("y" * 1000000,)).fetchone()[0])

@@ -337,6 +337,17 @@ func startupParameters(_ *pgx.Conn) {
 	c.Close(ctx)
 }
 
+// In the simple protocol it goes by what the server reports.
+func spellings(_ *pgx.Conn) {
+	c := connect(func(config *pgx.ConnConfig) {
+		config.RuntimeParams = map[string]string{"client_encoding": "utf8", "standard_conforming_strings": "1"}
+		config.PreferSimpleProtocol, config.BuildStatementCache = true, nil
+	})
+	query(c, "select $1::text, $2::int", "ü", 7)
+	show(c.PgConn().ParameterStatus("client_encoding"), c.PgConn().ParameterStatus("standard_conforming_strings"))
+	c.Close(ctx)
+}
+
 func large(c *pgx.Conn) {
 	var x, y string
 	showError(c.QueryRow(ctx, "select $1::text, repeat('y', 1000000)", strings.Repeat("x", 1000000)).Scan(&x, &y))
@@ -363,7 +374,7 @@ func main() {
 	}{{"types", types}, {"cached", cached}, {"prepared", prepared}, {"altered", altered}, {"failures", failures},
 		{"batches", batches}, {"copies", copies}, {"cancel", cancel}, {"session_state", sessionState},
 		{"listen_notify", listenNotify}, {"modes", modes}, {"several", several},
-		{"startup_parameters", startupParameters}, {"large", large}} {
+		{"startup_parameters", startupParameters}, {"spellings", spellings}, {"large", large}} {
 		show("==", s.name)
 		c := connect(nil)
 		s.run(c)

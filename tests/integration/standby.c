@@ -1,6 +1,7 @@
 #include "tests/integration/standby.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -23,9 +24,38 @@ static void run(const struct standby *s, const char *command)
 	}
 }
 
-void standby_start(struct standby *s, const char *name, const char *conf)
+/* For libpq: the one that listens there; the certificate is in that directory. */
+static struct rig_text primary(int port, const char *certificates)
+{
+	return rig_printf(
+		"host=127.0.0.1 port=%d user=alice sslmode=require sslcert=%.500s/pgseal.crt "
+		"sslkey=%.500s/pgseal.key",
+		port, certificates, certificates);
+}
+
+/* It needs no primary to be one: the WAL of the backup will do. */
+static void follow(const struct standby *s, const struct standby *of)
+{
+	run(s,
+	    rig_printf("echo \"primary_conninfo = '%.1500s'\" >>data/postgresql.auto.conf; "
+	               "touch data/standby.signal; cp '%.500s'/pgseal.crt '%.500s'/pgseal.key .; "
+	               "[ -z \"$as\" ] || chown -R postgres: . data",
+	               of != NULL ? primary(of->port, s->dir.s).s : "", rig_pki(), rig_pki())
+	            .s);
+}
+
+static void begin(const struct standby *s)
+{
+	run(s, rig_printf("$as $bin/pg_ctl -s -w -t 60 -D data -l data/postgres.log "
+	                  "-o '-p %d -k %.500s' start",
+	                  s->port, s->dir.s)
+	               .s);
+}
+
+void standby_start(struct standby *s, const char *name, const struct standby *of)
 {
 	static bool alone;
+	int port = of != NULL ? of->port : rig_postgres_port();
 
 	rig_require();
 	if (!alone)
@@ -33,26 +63,16 @@ void standby_start(struct standby *s, const char *name, const char *conf)
 	alone = true;
 	s->dir = rig_printf("%s/%s", rig_root(), name);
 	s->port = rig_spare_port();
-	rig_admin_exec("ALTER ROLE alice REPLICATION");
+	if (of == NULL)
+		rig_admin_exec("ALTER ROLE alice REPLICATION");
 	cr_assert_eq(
 		system(rig_printf("mkdir '%.500s' && chmod 755 '%.500s'", s->dir.s, s->dir.s).s),
 		0);
-	run(s,
-	    rig_printf(
-		    "$bin/pg_basebackup -D data -R -c fast -X stream --no-sync -d 'host=127.0.0.1 "
-		    "port=%d user=alice sslmode=require sslcert=%s/pgseal.crt sslkey=%s/pgseal.key'",
-		    rig_postgres_port(), rig_pki(), rig_pki())
-	            .s);
-	/* It needs no primary to be one: the WAL of the backup will do. */
-	run(s, rig_printf("printf '%%s' \"primary_conninfo = ''\n%s\" >>data/postgresql.auto.conf; "
-	                  "[ -z \"$as\" ] || chown -R postgres: . data",
-	                  conf)
+	run(s, rig_printf("$bin/pg_basebackup -D data -c fast -X stream --no-sync -d '%.1500s'",
+	                  primary(port, rig_pki()).s)
 	               .s);
-	run(s,
-	    rig_printf(
-		    "$as $bin/pg_ctl -s -w -t 60 -D data -l data/postgres.log -o '-p %d -k %s' start",
-		    s->port, s->dir.s)
-	            .s);
+	follow(s, of);
+	begin(s);
 }
 
 void standby_promote(struct standby *s)
@@ -75,4 +95,27 @@ struct rig_text standby_query(const struct standby *s, const char *sql)
 	text = rig_query(conn, sql);
 	PQfinish(conn);
 	return text;
+}
+
+/* Its standby has all that it has: then what it still writes goes there before it has stopped. */
+static void wait_for_streaming(const struct standby *s)
+{
+	int64_t deadline = rig_now_ms() + RIG_PATIENCE_MS;
+
+	while (strcmp(standby_query(s, "SELECT count(*) FROM pg_stat_replication "
+	                               "WHERE state = 'streaming'")
+	                      .s,
+	              "1") != 0) {
+		cr_assert(rig_left_ms(deadline) > 0, "nobody follows the primary");
+		rig_nap();
+	}
+}
+
+void standby_switch(struct standby *s, struct standby *to)
+{
+	wait_for_streaming(s);
+	run(s, "$as $bin/pg_ctl -s -w -t 60 -m fast -D data stop");
+	standby_promote(to);
+	follow(s, to);
+	begin(s);
 }

@@ -11,9 +11,11 @@ struct standby {
 };
 
 /* Make one and start it; when this returns it can be asked. Skips the test without PostgreSQL; the test is alone from
- * then on. conf: lines for its configuration, each with its newline. */
-void standby_start(struct standby *s, const char *name, const char *conf);
+ * then on. of: a copy of that one, which it follows; NULL: of the program's, and it follows nobody. */
+void standby_start(struct standby *s, const char *name, const struct standby *of);
 void standby_promote(struct standby *s);
+/* The primary s and its standby `to` change places, in order: nothing is lost. */
+void standby_switch(struct standby *s, struct standby *to);
 /* At once, as in a crash. */
 void standby_stop(struct standby *s);
 /* Its superuser's: as rig_query. */

@@ -28,7 +28,7 @@ static void start(int port, int next_port, const char *attrs, const char *settin
 			.s,
 		NULL);
 	for (int i = 0; i < CLIENTS; i++) {
-		conns[i] = rig_connect(rig, "");
+		conns[i] = rig_connect(rig, NULL);
 		rig_exec(conns[i], "BEGIN");
 	}
 	for (int i = 0; i < CLIENTS; i++)
@@ -69,8 +69,8 @@ static void none_is_left_at(const struct standby *s)
 
 static void leaves_a_promoted_one(const char *settings)
 {
-	standby_start(&first, "attrs_first", "");
-	standby_start(&second, "attrs_second", "");
+	standby_start(&first, "attrs_first", NULL);
+	standby_start(&second, "attrs_second", NULL);
 	start(first.port, second.port, "standby", settings);
 	all_are_at(first.port);
 	rig_exec(conns[0], "BEGIN");
@@ -95,7 +95,7 @@ Test(attrs, standby_that_is_promoted_is_left_for_another)
 /* Hosts that may not write any more, though they run as before. */
 Test(attrs, server_that_writes_no_more_is_left_for_another)
 {
-	standby_start(&first, "attrs_write", "");
+	standby_start(&first, "attrs_write", NULL);
 	standby_promote(&first);
 	start(first.port, rig_postgres_port(), "read-write", "workers = 2\n");
 	all_are_at(first.port);

@@ -38,7 +38,7 @@ static bool finds(const char *wanted)
 static void gather(PGconn **conns, const char *want)
 {
 	for (int i = 0; i < CLIENTS; i++) {
-		conns[i] = rig_connect(rig, "");
+		conns[i] = rig_connect(rig, NULL);
 		is_told(conns[i], want);
 	}
 }
@@ -51,7 +51,7 @@ static void disperse(PGconn **conns)
 
 static void start(const char *name, const char *settings)
 {
-	standby_start(&standby, name, "");
+	standby_start(&standby, name, NULL);
 	rig = rig_start(
 		settings,
 		rig_printf("app = host=127.0.0.1 port=%d dbname=app pool_size=3\n", standby.port).s,
