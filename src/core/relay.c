@@ -52,7 +52,7 @@ void relay_flow(struct session *s)
 		full = full || stream_held(&s->server->stream) > 0;
 		stream_pause(&s->server->stream, stream_held(&s->stream) > 0);
 	}
-	stream_pause(&s->stream, full || s->leaving);
+	stream_pause(&s->stream, full || s->leaving || s->quitting);
 }
 
 /* ---- lending ---- */
@@ -157,6 +157,13 @@ static struct server *separate(struct session *s)
 	s->xact_since = s->query_since = s->stopped_at = 0;
 	pool_uncharge(s->worker, s);
 	return srv;
+}
+
+bool relay_answers_come(const struct session *s)
+{
+	const struct tracker *t = &s->server->tracker;
+
+	return !tracker_quiet(t) && (!tracker_stalls(t) || relay_client_blocked(s));
 }
 
 void relay_abandon(struct session *s)
@@ -299,7 +306,7 @@ static void settle_session(struct session *s)
 		relay_flow(s);
 		give_back(srv);
 		relay_resume(s); /* what a cancel on its way held back */
-	} else if (s->leaving && tracker_quiet(&srv->tracker)) {
+	} else if (s->leaving && !relay_answers_come(s)) {
 		session_close(s, CLOSE_LOST, NULL);
 	} else if (tracker_wants_barrier(&srv->tracker) && (s->mode == POOL_TRANSACTION || over) &&
 	           srv->chore == CHORE_NONE && s->passing == 0 &&

@@ -38,7 +38,10 @@ static void client_skip(struct session *s, char type)
  * Terminate only when it has done the rest. */
 static void client_quit(struct session *s)
 {
-	session_close(s, CLOSE_QUIT, NULL);
+	if (s->state == SESSION_ACTIVE && !session_replicates(s) && relay_answers_come(s))
+		s->quitting = true; /* the message waits here until they have */
+	else
+		session_close(s, CLOSE_QUIT, NULL);
 }
 
 /* For a session without a server: would PostgreSQL, with nothing under way, do anything about it? */
@@ -209,6 +212,22 @@ static size_t feed_kept(struct session *s, const struct buf *kept)
 	return client_feed(s, roomy + SHORT_ROOM_BYTES, kept->len, SHORT_ROOM_BYTES);
 }
 
+static void client_lost(struct session *s)
+{
+	char why[128];
+
+	stream_why(&s->stream, why, sizeof(why));
+	session_close(s, s->quitting ? CLOSE_QUIT : CLOSE_LOST,
+	              stream_failed(&s->stream) ? why : NULL);
+}
+
+/* Its client has gone, and nothing more will come of what it asked. */
+static bool is_over(const struct session *s)
+{
+	return s->leaving && s->state == SESSION_ACTIVE && !relay_client_blocked(s) &&
+	       !relay_answers_come(s);
+}
+
 void relay_resume(struct session *s)
 {
 	struct buf input = s->input;
@@ -220,16 +239,10 @@ void relay_resume(struct session *s)
 	used = feed_kept(s, &input);
 	client_keep(s, input.at, input.len, used);
 	buf_free(&input);
-	if (s->state != SESSION_CLOSING)
+	if (is_over(s))
+		client_lost(s);
+	else if (s->state != SESSION_CLOSING)
 		relay_flow(s);
-}
-
-static void client_lost(struct session *s)
-{
-	char why[128];
-
-	stream_why(&s->stream, why, sizeof(why));
-	session_close(s, CLOSE_LOST, stream_failed(&s->stream) ? why : NULL);
 }
 
 /* Something that the client asked, whole, has no answer yet: it runs, or waits here. */
@@ -238,8 +251,7 @@ static bool client_asks(const struct session *s)
 	if (s->passing > 0 || stream_failed(&s->stream))
 		return false;
 	return s->state == SESSION_WAITING ||
-	       (s->state == SESSION_ACTIVE &&
-	        (!tracker_quiet(&s->server->tracker) || relay_client_blocked(s)));
+	       (s->state == SESSION_ACTIVE && (relay_answers_come(s) || relay_client_blocked(s)));
 }
 
 /* The client will send no more. What it asked before may still run, and it may still read. */

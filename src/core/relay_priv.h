@@ -58,6 +58,8 @@ void statements_forget(struct server *srv);
 bool statements_bind_to_server(const struct session *s);
 
 /* relay.c: lending, and who waits for whom */
+/* Answers to what the client has asked will come without a word of it. It has a server. */
+bool relay_answers_come(const struct session *s);
 bool relay_client_blocked(const struct session *s); /* may what it sends be gone through now? */
 void relay_flow(struct session *s);
 void relay_attach(struct session *s, struct server *srv);

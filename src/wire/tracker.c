@@ -177,6 +177,7 @@ static enum err client_extended(struct tracker *t)
 		t->sent++;
 	check_copy_rules(t);
 	t->batch_open = true;
+	t->flushed = false;
 	return ERR_OK;
 }
 
@@ -241,6 +242,7 @@ enum err tracker_from_client(struct tracker *t, char type, enum tracker_client *
 		rc = client_sync(t);
 		break;
 	case 'H':
+		t->flushed = true;
 		break;
 	case 'd':
 	case 'c':
@@ -489,6 +491,11 @@ static const struct tracker_run *peek(const struct tracker *t, uint32_t i)
 	const struct tracker_run *ring = t->runs != NULL ? t->runs : t->inline_runs;
 
 	return &ring[(t->head + i) & (t->cap - 1)];
+}
+
+bool tracker_stalls(const struct tracker *t)
+{
+	return t->copy_in || (t->commands == 0 && !t->flushed);
 }
 
 bool tracker_ending(const struct tracker *t)

@@ -15,14 +15,14 @@
 	"SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND state = 'active' " \
 	"AND query NOT LIKE '%%pg_stat_activity%%'"
 
-TestSuite(leave, .timeout = 120);
+TestSuite(leave, .timeout = 100);
 
 static struct rig *rig;
 static struct frames frames;
 static struct script say;
 
 /* One server, a table t, and a client in raw frames. */
-static void start(const char *database)
+static void start_with(const char *database, const char *settings)
 {
 	PGconn *admin;
 
@@ -31,8 +31,13 @@ static void start(const char *database)
 	rig_exec(admin, "CREATE TABLE t (i int, filler text)");
 	rig_exec(admin, "GRANT ALL ON t TO alice");
 	PQfinish(admin);
-	rig = rig_start("workers = 2\n", crowd_entry(database, "pool_size=1").s, NULL);
+	rig = rig_start(settings, crowd_entry(database, "pool_size=1").s, NULL);
 	frames_login(&frames, rig, "alice", database);
+}
+
+static void start(const char *database)
+{
+	start_with(database, "workers = 2\n");
 }
 
 static void ask(const char *sql, const char *answer)
@@ -146,6 +151,61 @@ Test(leave, with_goodbye_behind_a_query_lets_it_complete)
 	cr_assert(is_active("l_complete", "1"));
 	cr_assert(is_active("l_complete", "0"));
 	next_is_clean("l_complete", "1");
+}
+
+/* As from PostgreSQL, which reads the goodbye when it has done the rest. */
+static void goodbye_is_answered(const char *database, const char *settings)
+{
+	start_with(database, settings);
+	script_query(&say, "INSERT INTO t VALUES (1)");
+	script_put(&say, 'X', NULL, 0);
+	frames_send(&frames, &say);
+	cr_assert_str_eq(frames_until(&frames, '\0', 1).s, "CZ!");
+	frames_drop(&frames);
+
+	frames_login(&frames, rig, "alice", database);
+	script_query(&say, "INSERT INTO t SELECT 1 FROM pg_sleep(0.2)");
+	frames_send(&frames, &say);
+	cr_assert(is_active(database, "1"));
+	script_put(&say, 'X', NULL, 0);
+	script_query(&say, "INSERT INTO t VALUES (3)"); /* nobody reads that */
+	frames_send(&frames, &say);
+	cr_assert_str_eq(frames_until(&frames, '\0', 1).s, "CZ!");
+	frames_drop(&frames);
+
+	frames_login(&frames, rig, "alice", database);
+	script_parse(&say, "", "INSERT INTO t VALUES (4)");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_sync(&say);
+	script_query(&say, "SET search_path = pg_catalog; BEGIN; SELECT 1");
+	script_put(&say, 'X', NULL, 0);
+	frames_send(&frames, &say);
+	cr_assert_str_eq(frames_until(&frames, '\0', 1).s, "12CZCCTDCZ!");
+	next_is_clean(database, "3");
+}
+
+Test(leave, with_goodbye_behind_a_query_is_answered)
+{
+	goodbye_is_answered("l_answered", "workers = 2\n");
+}
+
+Test(leave, with_goodbye_behind_a_query_is_answered_in_session_mode)
+{
+	goodbye_is_answered("l_answered_s", "workers = 2\npool_mode = session\n");
+}
+
+/* What was not synced is nothing that anybody waits for. */
+Test(leave, with_goodbye_in_a_batch_ends_the_batch)
+{
+	start("l_unsynced");
+	script_parse(&say, "", "INSERT INTO t VALUES (1)");
+	script_bind(&say, "");
+	script_execute(&say, 0);
+	script_put(&say, 'X', NULL, 0);
+	frames_send(&frames, &say);
+	cr_assert_str_eq(frames_until(&frames, '\0', 1).s, "!");
+	next_is_clean("l_unsynced", "0");
 }
 
 Test(leave, half_of_the_connection_still_gets_its_answer)
@@ -324,6 +384,83 @@ Test(leave, with_a_reset_instead_of_a_fin)
 	          0);
 	frames_drop(&frames);
 	next_is_clean("l_reset", "0");
+}
+
+/* --- rude, but nothing that others have to wait for --- */
+
+static void put_parse(void)
+{
+	script_parse(&say, "", "SELECT 1");
+}
+
+static void put_batch(void)
+{
+	script_parse(&say, "named", "INSERT INTO t VALUES (1)");
+	script_put(&say, 'B', "\0named\0\0\0\0\0\0\0", 13);
+	script_execute(&say, 0);
+}
+
+static void put_half_a_bind(void)
+{
+	script_parse(&say, "", "SELECT 1");
+	script_bind(&say, "");
+	say.len -= 3;
+}
+
+static void put_batch_in_a_block(void)
+{
+	script_query(&say, "BEGIN");
+	put_batch();
+}
+
+static void put_copy(void)
+{
+	script_query(&say, "COPY t (i) FROM STDIN");
+}
+
+/* So many that the time that is granted to what runs would not do for them. */
+#define RUDE 60
+
+static void are_not_waited_for(const char *database, void (*put)(void))
+{
+	PGconn *bystander;
+
+	start(database);
+	bystander = rig_connect(rig, rig_printf("dbname=%s", database).s);
+	for (int i = 0; i < RUDE; i++) {
+		put();
+		frames_send(&frames, &say);
+		frames_drop(&frames);
+		cr_assert_str_eq(rig_query(bystander, "SELECT count(*) FROM t").s, "0");
+		frames_login(&frames, rig, "alice", database);
+	}
+	PQfinish(bystander);
+	next_is_clean(database, "0");
+}
+
+Test(leave, unsynced_is_not_waited_for_behind_a_parse)
+{
+	are_not_waited_for("l_rude_parse", put_parse);
+}
+
+Test(leave, unsynced_is_not_waited_for_behind_a_batch)
+{
+	are_not_waited_for("l_rude_batch", put_batch);
+}
+
+Test(leave, unsynced_is_not_waited_for_behind_half_a_bind)
+{
+	are_not_waited_for("l_rude_bind", put_half_a_bind);
+}
+
+Test(leave, unsynced_is_not_waited_for_in_a_block)
+{
+	are_not_waited_for("l_rude_block", put_batch_in_a_block);
+}
+
+Test(leave, copy_that_waits_for_rows_is_not_waited_for)
+{
+	are_not_waited_for("l_rude_copy", put_copy);
 }
 
 /* --- everybody at any point, all the time --- */

@@ -11,7 +11,8 @@
  *   <12CZI  these from the server; Z with its status          !Z   this one to be refused (ZI)
  *   =...    must hold: i idle, b busy, q quiet, o owed, w wants a barrier, l lost, d doubtful,
  *           a in the batch that is open, A not, u owes a query, U none; what comes next is about
- *           y a query, x an extended message, z neither; 0-9 extended messages are not answered
+ *           y a query, x an extended message, z neither; s what is owed needs more from the client, n it
+ *           does not; 0-9 extended messages are not answered
  *   ^       the barrier passed */
 
 static bool holds_owed(const struct tracker *t, char what)
@@ -49,6 +50,10 @@ static bool holds(const struct tracker *t, char what)
 		return !tracker_quiet(t);
 	case 'w':
 		return tracker_wants_barrier(t) && !tracker_idle(t);
+	case 's':
+		return tracker_stalls(t) && !tracker_quiet(t);
+	case 'n':
+		return !tracker_stalls(t) && !tracker_quiet(t);
 	case 'l':
 		return t->lost;
 	case 'd':
@@ -117,6 +122,23 @@ static void converse_all(const struct conversation *c, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		converse(c[i].what, c[i].script);
+}
+
+Test(tracker, what_is_owed_may_need_more_from_the_client)
+{
+	static const struct conversation cases[] = {
+		{ "a query", ">Q =n" },
+		{ "a batch", ">P =s >BE =s >S =n" },
+		{ "a batch behind a query", ">QPBE =n <CZI =s" },
+		{ "a batch behind a batch", ">PBESP =n <12CZI =s" },
+		{ "a flushed batch", ">PBH =n <1 =n <2 =q" },
+		{ "more behind the Flush", ">PH =n >B =s" },
+		{ "a Flush before the batch", ">PHSB =n <1ZI =s" },
+		{ "rows of a COPY", ">Q =n <G =s >d =s >c =n" },
+		{ "rows of a COPY in a batch", ">PBES <12G =s" },
+	};
+
+	converse_all(cases, COUNT(cases));
 }
 
 Test(tracker, simple_protocol)

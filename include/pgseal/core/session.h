@@ -116,6 +116,7 @@ struct session {
 	bool dropping;                /* the message coming in is swallowed */
 	bool held;                    /* its next message waits until all before its batch is answered */
 	bool leaving;                 /* the client will send no more; answers may still go out */
+	bool quitting;                /* it has said so, behind what it asked: they do */
 	bool resets_prepared;         /* in session mode: a statement of it may lead parameters back; */
 	bool resets_unnamed;          /* the unnamed one may */
 	bool noticed;                 /* it has been told that it waits */

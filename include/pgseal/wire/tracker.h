@@ -31,6 +31,7 @@ struct tracker {
 	uint32_t sent, answered;
 	char status;            /* of the last ReadyForQuery: 'I', 'T', 'E' */
 	bool batch_open;        /* extended messages sent, no Sync behind them yet */
+	bool flushed;           /* nor any since the last Flush: their answers come without one */
 	bool skipping;          /* an error: the server ignores all until a Sync not yet sent */
 	bool copy_in;           /* server reads CopyData; the client has not ended it */
 	bool copy_active;       /* between Copy*Response and its CommandComplete or error */
@@ -76,6 +77,8 @@ bool tracker_quiet(const struct tracker *t);
 bool tracker_wants_barrier(const struct tracker *t);
 /* The barrier's ReadyForQuery came, and tracker_from_server has seen it: nothing is owed. */
 void tracker_barrier_passed(struct tracker *t);
+/* What it still owes does not come unless the client sends more: the end of a COPY, a Sync or a Flush. */
+bool tracker_stalls(const struct tracker *t);
 /* The server owes no more than the end of what it is at: one ReadyForQuery, or nothing before the
  * client's next Sync. */
 bool tracker_ending(const struct tracker *t);
