@@ -398,6 +398,7 @@ static const struct cleaning {
 static void is_clean(struct server *srv)
 {
 	srv->chore = CHORE_NONE;
+	buf_free(&srv->words);
 	srv->session_bound = false;
 	if (!tracker_idle(&srv->tracker)) {
 		/* What the client did inside COPY leaves it open what is still to come; our own
@@ -413,7 +414,7 @@ static void is_clean(struct server *srv)
 static void is_discarded(struct server *srv)
 {
 	pins_clear(srv);
-	pool_learn(srv->pool, srv->reported);
+	pool_learn(srv);
 	srv->session_bound = srv->session_bound && needs_query(srv);
 }
 
@@ -493,7 +494,8 @@ enum chore_next chore_message(struct server *srv, const struct frame *f, const u
 	size_t len = f->size - FRAME_HEADER;
 	char type = f->row->type;
 
-	if (type == 'E' && keep_words(srv, body, len) != ERR_OK)
+	/* what a question about a parameter meets is its answer */
+	if (type == 'E' && srv->chore != CHORE_SPELL && keep_words(srv, body, len) != ERR_OK)
 		return CHORE_FAILED;
 	switch (srv->chore) {
 	case CHORE_SETUP:

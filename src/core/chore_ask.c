@@ -2,6 +2,7 @@
 #include "chore_priv.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "pgseal/core/pool.h"
 #include "pgseal/core/worker.h"
@@ -58,16 +59,18 @@ static const char *value_of(const struct server *srv)
 	return name_of(srv) + strlen(name_of(srv)) + 1;
 }
 
-/* As in a new session: whatever has been set there is led back first, as DateStyle is completed by what was in force. Of
- * what is set nothing outlives the query, and the answer is ASCII, in whatever encoding it is sent. */
+/* As in a new session: whatever has been set there is led back first, as DateStyle is completed by what was in force; and
+ * an error is told in the encoding that the value has. Of what is set nothing outlives the query. */
 static enum err put_question(struct buf *sql, const char *name, const char *value)
 {
 	static const char *const parts[] = {
 		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "
-		"SELECT pg_catalog.set_config(",
+		"SELECT pg_catalog.length(pg_catalog.set_config('client_encoding', "
+		"pg_catalog.getdatabaseencoding(), true)), "
+		"pg_catalog.length(pg_catalog.set_config(",
 		", (SELECT reset_val FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) "
 		"OPERATOR(pg_catalog.=) pg_catalog.lower(",
-		")), true), pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(",
+		")), true)), pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(",
 		", ",
 		", true), pg_catalog.getdatabaseencoding()), 'hex')",
 	};
@@ -83,12 +86,16 @@ static enum err put_question(struct buf *sql, const char *name, const char *valu
 	return rc == ERR_OK ? buf_append(sql, "", 1) : rc;
 }
 
+#define COLUMNS 3
+
 void chore_spell(struct server *srv, const char *name, const char *value)
 {
 	struct buf sql = { 0 };
 	enum err rc = put_question(&sql, name, value);
 
 	buf_free(&srv->spelling);
+	srv->spelling_noted = false;
+	srv->spelling_age = spellings_age(route_spellings(srv->route));
 	if (rc == ERR_OK)
 		rc = buf_append(&srv->spelling, name, strlen(name) + 1);
 	if (rc == ERR_OK)
@@ -106,20 +113,37 @@ bool chore_spells(const struct server *srv, const char *name, const char *value)
 	       strcmp(value_of(srv), value) == 0;
 }
 
+bool chore_spells_name(const struct server *srv, const char *name)
+{
+	return srv->chore == CHORE_SPELL && strcasecmp(name_of(srv), name) == 0;
+}
+
+/* The first that comes; and none of a server that is to be replaced by another. */
 static void note(struct server *srv, enum spelling how, const struct buf *text)
 {
-	spellings_add(route_spellings(srv->route), name_of(srv), value_of(srv), how,
-	              (struct bytes){ text->at, text->len }, loop_now(srv->pool->worker->loop));
+	if (!srv->spelling_noted && srv->stale == NULL)
+		spellings_add(route_spellings(srv->route), srv->spelling_age, name_of(srv),
+		              value_of(srv), how, (struct bytes){ text->at, text->len },
+		              loop_now(srv->pool->worker->loop));
+	srv->spelling_noted = true;
+}
+
+void chore_spells_no_more(struct server *srv)
+{
+	static const struct buf nothing = { 0 };
+
+	if (srv->chore == CHORE_SPELL)
+		note(srv, SPELLING_UNSEEN, &nothing);
 }
 
 static enum err note_shown(struct server *srv, struct bytes row)
 {
-	struct bytes columns[2];
+	struct bytes columns[COLUMNS];
 	struct buf shown = { 0 };
-	enum err rc = message_read_row(row, columns, 2);
+	enum err rc = message_read_row(row, columns, COLUMNS);
 
 	if (rc == ERR_OK)
-		rc = buf_append(&shown, columns[1].at, columns[1].len);
+		rc = buf_append(&shown, columns[COLUMNS - 1].at, columns[COLUMNS - 1].len);
 	if (rc == ERR_OK)
 		rc = buf_append(&shown, "", 1);
 	if (rc == ERR_OK && !bytes_unhex((char *)shown.at))
@@ -132,14 +156,16 @@ static enum err note_shown(struct server *srv, struct bytes row)
 	return rc;
 }
 
-/* Errors that are about what was asked for: of classes data, name or right, feature, state. */
+/* About the value: others are about our question, or pass. */
 static bool is_refusal(struct bytes sqlstate)
 {
-	static const char *const classes[] = { "22", "42", "0A", "55" };
+	static const char *const states[] = { SQLSTATE_INVALID_PARAMETER_VALUE,
+		                              SQLSTATE_FEATURE_NOT_SUPPORTED,
+		                              SQLSTATE_CANT_CHANGE_RUNTIME_PARAM };
 	size_t i;
 
-	for (i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (sqlstate.len == 5 && memcmp(sqlstate.at, classes[i], 2) == 0)
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (bytes_equal(sqlstate, bytes_of(states[i])))
 			return true;
 	return false;
 }
@@ -149,15 +175,14 @@ static enum err note_error(struct server *srv, struct bytes body)
 	struct message_error_view view;
 	struct buf words = { 0 };
 	enum err rc = message_read_error(body, &view);
+	const struct bytes fields[] = { view.sqlstate, view.message, view.detail, view.hint };
+	size_t i;
 
-	if (rc == ERR_OK)
-		rc = buf_append(&words, view.sqlstate.at, view.sqlstate.len);
-	if (rc == ERR_OK)
-		rc = buf_append(&words, "", 1);
-	if (rc == ERR_OK)
-		rc = buf_append(&words, view.message.at, view.message.len);
-	if (rc == ERR_OK)
-		rc = buf_append(&words, "", 1);
+	for (i = 0; rc == ERR_OK && i < sizeof(fields) / sizeof(fields[0]); i++) {
+		rc = buf_append(&words, fields[i].at, fields[i].len);
+		if (rc == ERR_OK)
+			rc = buf_append(&words, "", 1);
+	}
 	if (rc == ERR_OK)
 		note(srv, is_refusal(view.sqlstate) ? SPELLING_REFUSED : SPELLING_UNSEEN, &words);
 	buf_free(&words);
@@ -176,5 +201,7 @@ enum chore_next chore_spell_message(struct server *srv, char type, const uint8_t
 		rc = note_error(srv, (struct bytes){ body, len });
 	if (rc != ERR_OK || (type == 'Z' && body[0] != 'I'))
 		return CHORE_FAILED;
+	if (type == 'Z')
+		chore_spells_no_more(srv);
 	return type == 'Z' ? CHORE_DONE : CHORE_GO_ON;
 }

@@ -257,6 +257,7 @@ static void wait_due(void *arg)
 	struct pool *p = arg;
 
 	pool_greet_due(p);
+	deal(p);
 	expire(p, &p->waiters);
 	expire(p, &p->throttled);
 	plan_wait(p, timer_set_once);
@@ -381,10 +382,9 @@ static void sweep_due(void *arg)
 	pool_seek(p); /* there may be room for the minimum again */
 }
 
-/* The worker to whom a free server is due, by waiting time; -1: us, or nobody. */
-static int due_elsewhere(struct pool *p)
+/* The worker to whom a free server is due, by waiting time, if this is our first; -1: us, or nobody. */
+static int due_elsewhere(struct pool *p, const struct session *first)
 {
-	struct session *first = TAILQ_FIRST(&p->waiters);
 	usec_t theirs;
 	int other = route_oldest_other(p->route, p->worker->index, &theirs);
 
@@ -423,12 +423,13 @@ static void deal(struct pool *p)
 	int other;
 
 	while ((srv = newest_idle(p)) != NULL) {
-		other = due_elsewhere(p);
 		s = TAILQ_FIRST(&p->waiters);
+		other = due_elsewhere(p, s);
 		if (other < 0 && s != NULL && s->state == SESSION_GREETING) {
 			if (pool_greet_all(p) || pool_asks_greeting(p, srv))
 				continue;
 			s = first_waiting(p);
+			other = due_elsewhere(p, s);
 		}
 		if (other < 0 && s == NULL) {
 			return;

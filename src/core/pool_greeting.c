@@ -10,6 +10,7 @@
 #include "pgseal/core/pins.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/wire/message.h"
 
 static usec_t now_of(const struct pool *p)
 {
@@ -62,9 +63,23 @@ static void set_greeting(struct pool *p, struct params *reported)
 	p->lessons = route_learn(p->route, params_flat(reported));
 }
 
-void pool_learn(struct pool *p, struct params *reported)
+/* What it says counts for newcomers: it is not to be replaced. */
+static bool counts(const struct server *srv)
 {
-	set_greeting(p, reported);
+	return srv->stale == NULL && srv->born >= route_renewed(srv->route) &&
+	       route_replication(srv->route) == NULL;
+}
+
+static void replace_if_unwanted(struct server *srv, const char *name, const char *value);
+
+void pool_learn(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	replace_if_unwanted(srv, "", NULL);
+	if (!counts(srv))
+		return;
+	set_greeting(p, srv->reported);
 	route_note_spoken(p->route, now_of(p));
 	pool_greet_all(p);
 	pool_wake_others(p);
@@ -103,7 +118,9 @@ static bool is_wanted(const struct server *srv, const char *name, const char *va
 
 void pool_judge(struct server *srv)
 {
-	srv->wanted = is_wanted(srv, "", NULL);
+	/* Older ones do not tell: libpq has asked. */
+	srv->wanted = params_get(srv->reported, "in_hot_standby") == NULL ||
+	              is_wanted(srv, "", NULL);
 }
 
 /* What has become of this one may have become of others that have not said so yet. Not in this turn, amid its answer. */
@@ -113,7 +130,7 @@ static void replace_if_unwanted(struct server *srv, const char *name, const char
 	struct crew *crew = p->worker->crew;
 	size_t i;
 
-	if (!srv->wanted || is_wanted(srv, name, value))
+	if (!counts(srv) || !srv->wanted || is_wanted(srv, name, value))
 		return;
 	log_warning(LOG_SERVER, srv->id,
 	            "not what target_session_attrs wants any more: servers of database=\"%s\" "
@@ -122,6 +139,7 @@ static void replace_if_unwanted(struct server *srv, const char *name, const char
 	srv->wanted = false;
 	server_wear_out(srv, "target_session_attrs");
 	route_renew(p->route, now_of(p));
+	route_forget_spoken(p->route);
 	for (i = 0; i < crew->worker_count; i++)
 		worker_post_look(crew->workers[i], p->route);
 }
@@ -132,7 +150,7 @@ void pool_renew(struct server *srv, const char *name, const char *value)
 	struct params *next;
 
 	replace_if_unwanted(srv, name, value);
-	if (!knows_greeting(p) || params_find(p->greeting, name) == NULL)
+	if (!counts(srv) || !knows_greeting(p) || params_find(p->greeting, name) == NULL)
 		return;
 	next = params_hold(p->greeting);
 	if (params_put(p->worker->params, &next, name, value) == ERR_OK)
@@ -200,7 +218,7 @@ static bool is_as_greeted(const struct server *srv)
  * a value is; and one that is to be replaced is not what newcomers will get. */
 static bool has_told_all(const struct server *srv)
 {
-	if (srv->stale != NULL || pool_greeting_hidden(srv))
+	if (!counts(srv) || pool_greeting_hidden(srv))
 		return false;
 	if (srv->session == NULL)
 		return true;
@@ -227,8 +245,10 @@ void pool_spoken(struct server *srv)
 	if (!has_told_all(srv))
 		return;
 	if (is_bare(srv)) {
-		set_greeting(p, srv->reported);
 		replace_if_unwanted(srv, "", NULL);
+		if (!counts(srv))
+			return;
+		set_greeting(p, srv->reported);
 	}
 	if (route_note_spoken(p->route, now_of(p)) || has_shown(srv))
 		pool_wake_others(p);
@@ -239,17 +259,11 @@ void pool_spoken(struct server *srv)
 
 /* ---- how it is spelled ---- */
 
-static usec_t spelling_age(const struct pool *p, const struct session *s)
-{
-	usec_t age = now_of(p) - p->worker->site->settings.greeting_max_age;
-
-	return s->since < age ? s->since : age;
-}
-
+/* Of what is not shown, the answer counts for those who have waited for it. */
 static enum spelling spelling_of(const struct pool *p, const struct session *s, struct param *which,
                                  struct buf *words)
 {
-	return session_spelling(s, p->greeting, spelling_age(p, s), which, words);
+	return session_spelling(s, p->greeting, s->since, which, words);
 }
 
 static bool is_being_asked(const struct pool *p, const struct param *which)
@@ -262,8 +276,18 @@ static bool is_being_asked(const struct pool *p, const struct param *which)
 	return false;
 }
 
+bool pool_asks_spelling(const struct pool *p)
+{
+	const struct server *srv;
+
+	TAILQ_FOREACH (srv, &p->servers[SERVER_CLEANING], link)
+		if (srv->chore == CHORE_SPELL && srv->stale == NULL)
+			return true;
+	return false;
+}
+
 /* So many of those who wait are looked at for what there is to ask for, or for one to be greeted. */
-#define LOOK_MAX 64
+#define LOOK_MAX 256
 
 static bool asks_spelling(struct pool *p, struct server *srv)
 {
@@ -304,23 +328,28 @@ static bool is_ready(struct pool *p, const struct session *s, usec_t since)
 	return holds(p, since) && spelling_of(p, s, &which, NULL) != SPELLING_UNKNOWN;
 }
 
-usec_t pool_greeting_due(struct pool *p)
+static const char *behind(const char *text)
 {
-	const struct session *s = p->session_count[SESSION_GREETING] > 0 ? pool_first_greeting(p)
-	                                                                 : NULL;
-	usec_t wait = p->worker->site->settings.greeting_wait;
+	return text + strlen(text) + 1;
+}
 
-	if (s == NULL || p->greeting == NULL)
-		return 0;
-	return is_ready(p, s, s->since) ? s->since : s->since + (wait > 0 ? wait : 1);
+/* NULL: it is empty. */
+static const char *field(const char *text)
+{
+	return text[0] != '\0' ? text : NULL;
 }
 
 static void refuse(struct session *s, const struct buf *words)
 {
-	const char *sqlstate = (const char *)words->at;
+	const char *sqlstate = (const char *)words->at, *message = behind(sqlstate);
+	const char *detail = behind(message), *hint = behind(detail);
 
 	session_set_state(s, SESSION_IDLE); /* closing must not look for it in the queue */
-	session_close_words(s, CLOSE_SETUP, sqlstate, sqlstate + strlen(sqlstate) + 1, NULL);
+	session_close_error(s, CLOSE_SETUP,
+	                    &(struct message_error){ .sqlstate = sqlstate,
+	                                             .message = message,
+	                                             .detail = field(detail),
+	                                             .hint = field(hint) });
 }
 
 /* s is not in the queue (any more). */
@@ -365,6 +394,19 @@ static struct session *next_to_greet(struct pool *p, bool from_memory)
 			return s;
 	}
 	return NULL;
+}
+
+usec_t pool_greeting_due(struct pool *p)
+{
+	usec_t wait = p->worker->site->settings.greeting_wait;
+	const struct session *s;
+
+	if (p->session_count[SESSION_GREETING] == 0 || p->greeting == NULL)
+		return 0;
+	if ((s = next_to_greet(p, false)) != NULL)
+		return s->since;
+	s = pool_first_greeting(p);
+	return s != NULL ? s->since + (wait > 0 ? wait : 1) : 0;
 }
 
 /* From the start each time: a greeted session may go on to anything, and others with it. */

@@ -54,7 +54,7 @@ unsigned pool_checking(const struct pool *p)
 	unsigned n = 0;
 
 	TAILQ_FOREACH(srv, &p->servers[SERVER_CLEANING], link)
-		n += srv->chore == CHORE_CHECK || srv->chore == CHORE_SPELL;
+		n += srv->chore == CHORE_CHECK;
 	return n;
 }
 
@@ -65,7 +65,7 @@ static unsigned demand(struct pool *p, unsigned coming)
 
 	if (greeting == 0 || greeting > p->waiting)
 		return p->waiting;
-	if (coming == 0 && pool_awaits_greeting(p))
+	if ((coming == 0 && pool_awaits_greeting(p)) || pool_asks_spelling(p))
 		return p->waiting - greeting;
 	return p->waiting - greeting + 1;
 }
@@ -208,7 +208,7 @@ static void login_succeeded(struct pool *p, struct dial *d)
 		replication_begin(p, srv);
 		return;
 	}
-	pool_learn(p, srv->reported);
+	pool_learn(srv);
 	pool_release(p, srv);
 }
 

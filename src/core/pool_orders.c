@@ -50,7 +50,12 @@ static void stale_all(struct pool *p, const char *why)
 
 void pool_replace_renewed(struct pool *p)
 {
-	stale_older(p, route_renewed(p->route), "to be replaced");
+	usec_t renewed = route_renewed(p->route);
+
+	if (renewed == p->renewed)
+		return;
+	p->renewed = renewed;
+	stale_older(p, renewed, "to be replaced");
 }
 
 void pool_follow(struct pool *p, struct database *db)

@@ -80,6 +80,8 @@ void pool_greet_due(struct pool *p);
 bool pool_asks_greeting(struct pool *p, struct server *srv);
 /* A server logs in: if anybody waits to be greeted, nobody else needs to be asked. */
 void pool_logs_in_for_greeting(struct pool *p);
+/* A server of ours is being asked how something is spelled. */
+bool pool_asks_spelling(const struct pool *p);
 /* Has a server been asked lately, in whatever worker, so that its answer may still come? */
 bool pool_awaits_greeting(struct pool *p);
 

@@ -113,7 +113,7 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 	/* What comes of a setup was asked for: where it differs from what the client knows shows in the end. */
 	if (rc == ERR_OK && (srv->chore == CHORE_SETUP || srv->steps.setup > 0))
 		news = false;
-	else if (rc == ERR_OK && srv->chore == CHORE_SPELL)
+	else if (rc == ERR_OK && chore_spells_name(srv, (const char *)name.at))
 		news = false; /* older servers tell of it amid our question */
 	else if (rc == ERR_OK && srv->session == NULL)
 		report_idle(srv, (const char *)name.at, (const char *)value.at);
@@ -407,7 +407,8 @@ static bool must_be_whole(struct server *srv, const struct frame *f)
 		return true;
 	return f->size < FRAME_WHOLE_MAX &&
 	       (type == (srv->chore == CHORE_BARRIER ? 't' : 'E') || type == 'C' ||
-	        (type == 'D' && srv->chore == CHORE_PROBE) || statements_look_at(srv, f));
+	        (type == 'D' && (srv->chore == CHORE_PROBE || srv->chore == CHORE_SPELL)) ||
+	        statements_look_at(srv, f));
 }
 
 /* Rows on their way to the session: what has been decided for one holds for those behind it. */

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include "pgseal/base/log.h"
+#include "pgseal/core/chore.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
 #include "pgseal/core/tcp.h"
@@ -120,7 +121,8 @@ struct server *server_create(struct pool *pool, struct dial *d)
 	srv->letter.discard = discard;
 	srv->id = LOG_ID(w->index, ++w->next_id);
 	srv->pid = (uint32_t)PQbackendPID(d->conn);
-	srv->born = loop_now(w->loop);
+	/* This turn may have begun before the login did. */
+	srv->born = loop_now(w->loop) > d->begun ? loop_now(w->loop) : d->begun;
 	srv->reported = params_parse(w->params, (struct bytes){ d->params.at, d->params.len });
 	srv->in_force = params_none(w->params);
 	if (ssl != NULL)
@@ -176,6 +178,7 @@ void server_close(struct server *srv, const char *why)
 	assert(srv->session == NULL);
 	if (srv->state == SERVER_CLOSING)
 		return;
+	chore_spells_no_more(srv);
 	if (why != NULL && srv->pool->worker->site->settings.log_disconnections)
 		log_info(LOG_SERVER, srv->id,
 		         "close: database=\"%s\" role=\"%s\" pid=%u reason=\"%s\"",

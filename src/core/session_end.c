@@ -134,23 +134,32 @@ static void note_trouble(const struct session *s, enum close_reason reason, cons
 	troubles_note(s->worker->crew->troubles, TROUBLE_CLIENT, row->words, addr, sqlstate, words);
 }
 
-void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
-                         const char *message, const char *detail)
+void session_close_error(struct session *s, enum close_reason reason, const struct message_error *e)
 {
 	const struct close_row *row = &close_rows[reason];
 
 	if (s->state == SESSION_CLOSING)
 		return;
 	if (row->severity != NULL && !relay_mid_message(s) && !stream_failed(&s->stream))
-		session_tell(s, 'E', row->severity, sqlstate, message, detail, row->hint);
+		session_tell(s, 'E', row->severity, e->sqlstate, e->message, e->detail, e->hint);
 	log_end(s, reason,
-	        reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? message : detail);
-	note_trouble(s, reason, sqlstate, detail != NULL ? detail : message);
+	        reason == CLOSE_SERVER_LOGIN || reason == CLOSE_SETUP ? e->message : e->detail);
+	note_trouble(s, reason, e->sqlstate, e->detail != NULL ? e->detail : e->message);
 	s->worker->closes[reason]++;
 	if (s->server != NULL)
 		relay_detach(s, reason != CLOSE_QUIT);
 	leave_worker(s);
 	session_set_state(s, SESSION_CLOSING);
+}
+
+void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
+                         const char *message, const char *detail)
+{
+	session_close_error(s, reason,
+	                    &(struct message_error){ .sqlstate = sqlstate,
+	                                             .message = message,
+	                                             .detail = detail,
+	                                             .hint = close_rows[reason].hint });
 }
 
 void session_close(struct session *s, enum close_reason reason, const char *detail)

@@ -55,11 +55,17 @@ static bool is_taken(const struct session *s, const struct startup_param *p)
 	       !params_read_only(p->name);
 }
 
+/* Everybody may have another, and PostgreSQL shows it as it was asked for. */
+static bool is_path(const struct startup_param *p)
+{
+	return strcasecmp(p->name, "search_path") == 0;
+}
+
 /* What servers of the route report as p: it matters how they spell it. NULL: they do not report it, or their own is
  * spelled like that. */
 static const struct param *reported_as(const struct params *greeting, const struct startup_param *p)
 {
-	const struct param *own = is_name(p) ? NULL : params_find(greeting, p->name);
+	const struct param *own = is_name(p) || is_path(p) ? NULL : params_find(greeting, p->name);
 
 	return own != NULL && strcmp(own->value, p->value) != 0 ? own : NULL;
 }
@@ -75,9 +81,9 @@ enum spelling session_spelling(const struct session *s, const struct params *gre
 	for (; p < end && found != SPELLING_REFUSED; p++) {
 		if (!is_taken(s, p) || (own = reported_as(greeting, p)) == NULL)
 			continue;
-		how = spellings_find(all, own->name, p->value, since, NULL);
-		if (how == SPELLING_REFUSED)
-			how = spellings_find(all, own->name, p->value, since, words);
+		if (words != NULL)
+			words->len = 0;
+		how = spellings_find(all, own->name, p->value, since, words);
 		if (how == SPELLING_REFUSED || (how == SPELLING_UNKNOWN && found != how)) {
 			*which = (struct param){ own->name, p->value };
 			found = how;

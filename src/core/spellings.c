@@ -17,7 +17,8 @@ struct entry {
 
 struct spellings {
 	pthread_mutex_t lock;
-	struct entry *table; /* under lock */
+	struct entry *table; /* these under lock */
+	unsigned age;
 };
 
 struct spellings *spellings_create(void)
@@ -89,15 +90,28 @@ static void put(struct spellings *s, struct entry *e)
 		HASH_DELETE(hh, s->table, before);
 		free(before);
 	}
-	if (HASH_COUNT(s->table) >= SPELLINGS_MAX)
-		forget(s);
+	if (HASH_COUNT(s->table) >= SPELLINGS_MAX) {
+		before = s->table; /* the oldest */
+		HASH_DELETE(hh, s->table, before);
+		free(before);
+	}
 	HASH_ADD_KEYPTR(hh, s->table, e->key, e->key_len, e);
 	if (!HASH_HAS(e))
 		free(e);
 }
 
-void spellings_add(struct spellings *s, const char *name, const char *value, enum spelling how,
-                   struct bytes text, usec_t at)
+unsigned spellings_age(struct spellings *s)
+{
+	unsigned age;
+
+	pthread_mutex_lock(&s->lock);
+	age = s->age;
+	pthread_mutex_unlock(&s->lock);
+	return age;
+}
+
+void spellings_add(struct spellings *s, unsigned age, const char *name, const char *value,
+                   enum spelling how, struct bytes text, usec_t at)
 {
 	char key[SPELLING_MAX + 1];
 	size_t len = make_key(key, name, value);
@@ -113,13 +127,17 @@ void spellings_add(struct spellings *s, const char *name, const char *value, enu
 		memcpy(e->key + len, text.at, text.len);
 	e->text = (struct bytes){ (const uint8_t *)e->key + len, text.len };
 	pthread_mutex_lock(&s->lock);
-	put(s, e);
+	if (age == s->age)
+		put(s, e);
+	else
+		free(e);
 	pthread_mutex_unlock(&s->lock);
 }
 
 void spellings_forget(struct spellings *s)
 {
 	pthread_mutex_lock(&s->lock);
+	s->age++;
 	forget(s);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -265,6 +265,23 @@ Test(greeting, clients_that_want_to_write_are_let_in_when_they_can)
 	stop();
 }
 
+/* How something is spelled is asked for; what else has changed comes with the same answer, and is for all. */
+Test(greeting, new_configuration_comes_with_any_answer)
+{
+	PGconn *conn, *next;
+
+	start("g_any", "greeting_max_age = 1d\ngreeting_wait = 20s\n", "pool_size=1");
+	conn = join("application_name=first");
+	rig_exec(conn, "SELECT 1");
+	configure(CHOSEN_BY, "on");
+	PQfinish(join("options='-c intervalstyle=ISO_8601'"));
+	next = join("");
+	is_told(next, CHOSEN_BY, "on");
+	PQfinish(next);
+	PQfinish(conn);
+	stop();
+}
+
 /* What a database is given takes effect at login. */
 Test(greeting, settings_of_a_database_come_with_new_servers)
 {

@@ -143,7 +143,7 @@ Test(spelling, is_found_out_without_a_trace)
 
 /* --- refused --- */
 
-static void is_refused(const char *options, const char *name)
+static void is_refused(const char *options, const char *name, const char *more)
 {
 	PGconn *conn = rig_try_connect(rig, "alice",
 	                               rig_printf("dbname=%s options='%s'", database, options).s);
@@ -151,6 +151,8 @@ static void is_refused(const char *options, const char *name)
 
 	cr_assert_eq(PQstatus(conn), CONNECTION_BAD, "%s", options);
 	cr_assert(strstr(PQerrorMessage(conn), words.s) != NULL, "%s: %s", options,
+	          PQerrorMessage(conn));
+	cr_assert(strstr(PQerrorMessage(conn), more) != NULL, "%s: %s", options,
 	          PQerrorMessage(conn));
 	PQfinish(conn);
 }
@@ -164,14 +166,49 @@ Test(spelling, that_is_none_is_refused_at_once_in_the_servers_words)
 	other = join("");
 	pid = rig_query(other, "SELECT pg_backend_pid()");
 	for (int i = 0; i < 2; i++) {
-		is_refused("-c DateStyle=nonsense", "DateStyle");
-		is_refused("-c client_encoding=klingon", "client_encoding");
-		is_refused("-c TimeZone=Nowhere/Land -c client_encoding=utf8", "TimeZone");
+		is_refused("-c DateStyle=nonsense", "DateStyle", "Unrecognized key word");
+		is_refused("-c IntervalStyle=no", "IntervalStyle", "Available values: postgres,");
+		is_refused("-c client_encoding=klingon", "client_encoding", "klingon");
+		is_refused("-c TimeZone=Nowhere/Land -c client_encoding=utf8", "TimeZone",
+		           "Nowhere/Land");
 	}
 	cr_assert(strcmp(rig_console_value(rig, "SHOW ERRORS", "sqlstate", "22023", "count").s,
 	                 "") != 0);
 	cr_assert_str_eq(rig_query(other, "SELECT pg_backend_pid()").s, pid.s);
 	is_told("-c client_encoding=utf8", "client_encoding", "UTF8");
+	PQfinish(other);
+	stop();
+}
+
+/* What the question has met is no error of whoever has the server next. */
+Test(spelling, that_is_none_leaves_no_error_to_others)
+{
+	PGconn *other;
+
+	start("sp_words", PATIENT, "pool_size=1");
+	other = join("");
+	rig_exec(other, "CREATE TABLE t (i int)");
+	PQclear(PQprepare(other, "p", "INSERT INTO t VALUES (1) RETURNING i", 0, NULL));
+	for (int i = 0; i < 3; i++) {
+		PQclear(rig_console(rig, "RECONNECT")); /* so that it is prepared there anew */
+		cr_assert(crowd_wait_backends(database, "0", RIG_PATIENCE_MS));
+		is_refused("-c DateStyle=nonsense", "DateStyle", "");
+		cr_assert_str_eq(rig_query(other, "EXECUTE p").s, "1");
+	}
+	cr_assert_str_eq(rig_query(other, "SELECT count(*) FROM t").s, "3");
+	PQfinish(other);
+	stop();
+}
+
+/* The server has another client's encoding, which has no such character. */
+Test(spelling, that_is_none_is_told_whatever_encoding_another_client_has)
+{
+	PGconn *other;
+
+	start("sp_euro", PATIENT, "pool_size=1");
+	other = join("-c client_encoding=LATIN1");
+	rig_exec(other, "SELECT 1");
+	is_refused("-c DateStyle=\xe2\x82\xac", "DateStyle", "\xe2\x82\xac");
 	PQfinish(other);
 	stop();
 }
@@ -219,6 +256,7 @@ Test(spelling, is_asked_for_once)
 	stop();
 }
 
+/* PostgreSQL completes it by what postgresql.conf says, pgseal by what new sessions have, the database's setting included. */
 Test(spelling, is_forgotten_when_servers_change)
 {
 	start("sp_changed", FOR_EVER PATIENT, "pool_size=1");
@@ -248,30 +286,6 @@ Test(spelling, is_the_clients_while_all_servers_are_busy)
 	cr_assert_str_eq(rig_query(conn, "SHOW client_encoding").s, "LATIN1");
 	cr_assert_str_eq(rig_told(conn, "client_encoding"), "LATIN1");
 	PQfinish(conn);
-	PQfinish(busy);
-	stop();
-}
-
-/* Who waits for a transaction is not passed over for those who wait to be greeted. */
-Test(spelling, holds_up_nobody_who_wants_a_server)
-{
-	PGconn *busy, *next, *conn;
-
-	start("sp_queue", PATIENT, "pool_size=1");
-	busy = join("");
-	next = join("");
-	rig_exec(busy, "BEGIN");
-	cr_assert(PQsendQuery(next, "SELECT 'next'"));
-	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", database, "cl_waiting", "1",
-	                           RIG_PATIENCE_MS));
-	conn = PQconnectStart(
-		rig_conninfo(rig, "alice",
-	                     rig_printf("dbname=%s options='-c timezone=utc'", database).s)
-			.s);
-	rig_exec(busy, "COMMIT");
-	cr_assert_str_eq(rig_scalar(next).s, "next");
-	PQfinish(conn);
-	PQfinish(next);
 	PQfinish(busy);
 	stop();
 }

@@ -22,7 +22,7 @@ TestSuite(spellings, .init = begin, .fini = end);
 
 static void add(const char *name, const char *value, enum spelling how, const char *text, usec_t at)
 {
-	spellings_add(all, name, value, how,
+	spellings_add(all, spellings_age(all), name, value, how,
 	              (struct bytes){ (const uint8_t *)text, strlen(text) + 1 }, at);
 }
 
@@ -75,6 +75,16 @@ Test(spellings, are_forgotten)
 	is("a", "b", 0, SPELLING_UNKNOWN, NULL);
 }
 
+Test(spellings, of_before_come_too_late)
+{
+	unsigned age = spellings_age(all);
+
+	spellings_forget(all);
+	spellings_add(all, age, "a", "b", SPELLING_SHOWN, (struct bytes){ (const uint8_t *)"B", 2 },
+	              1);
+	is("a", "b", 0, SPELLING_UNKNOWN, NULL);
+}
+
 Test(spellings, are_limited_in_length_and_number)
 {
 	char value[SPELLING_MAX + 2];
@@ -93,6 +103,9 @@ Test(spellings, are_limited_in_length_and_number)
 	}
 	is("n", "1", 0, SPELLING_SHOWN, "1");
 	add("n", "one more", SPELLING_SHOWN, "one more", 1);
+	is("n", "1", 0, SPELLING_SHOWN, "1");
+	add("n", "yet one", SPELLING_SHOWN, "yet one", 1);
 	is("n", "1", 0, SPELLING_UNKNOWN, NULL);
+	is("n", "2", 0, SPELLING_SHOWN, "2");
 	is("n", "one more", 0, SPELLING_SHOWN, "one more");
 }

@@ -44,6 +44,10 @@ void chore_ask(struct server *srv);
 void chore_spell(struct server *srv, const char *name, const char *value);
 /* It is being asked just that. */
 bool chore_spells(const struct server *srv, const char *name, const char *value);
+/* Or about another value of that parameter. */
+bool chore_spells_name(const struct server *srv, const char *name);
+/* It ends: whoever waits for its answer gets none. */
+void chore_spells_no_more(struct server *srv);
 /* Is there anything to be done about it before somebody else gets it, or before it idles? */
 bool chore_is_due(const struct server *srv);
 /* It idles, and whoever used it has gone: clean it. It comes back by pool_release, or is closed. */

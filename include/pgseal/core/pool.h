@@ -68,6 +68,7 @@ struct pool {
 	unsigned opening;             /* logins under way for us */
 	unsigned sessions;            /* that point here, those being freed included */
 	unsigned session_count[SESSION_STATES]; /* the same, by state */
+	usec_t renewed;                         /* the route's last renewal that has been seen to */
 	struct params *greeting;      /* what servers report as their own; NULL: none seen yet */
 	unsigned lessons;             /* of the route, when that was learnt */
 	struct timer *wait_timer;     /* deadlines of the first waiter, checked when due, not re-armed per wait */
@@ -128,8 +129,8 @@ bool pool_drained(const struct pool *p);
 /* Greet s, which has just come, if it is known with what, and true, as a server has spoken lately; or refuse it, if no
  * server takes what it asks for. False: neither, it must wait. */
 bool pool_greet(struct pool *p, struct session *s);
-/* A server that nobody uses, or has since its last reset, reports this: all of it is its own. */
-void pool_learn(struct pool *p, struct params *reported);
+/* Nobody uses srv, or has since its last reset: all that it reports is its own. */
+void pool_learn(struct server *srv);
 /* srv says that this is its own value now. If it is no longer what target_session_attrs wants, all of the route are
  * replaced. */
 void pool_renew(struct server *srv, const char *name, const char *value);

@@ -74,6 +74,8 @@ struct server {
 	struct timer *deadline;      /* of a chore for a client that is gone; made on first need */
 	struct buf words;            /* the error that a chore met: a whole ErrorResponse body */
 	struct buf spelling;         /* name and value that it is asked about, each with its NUL */
+	unsigned spelling_age;       /* of the route's spellings, when it was asked */
+	bool spelling_noted;         /* it has answered */
 	struct dial *cancel;         /* borrowed mark: a cancel for it is under way */
 	bool cancel_again;           /* and another was asked for meanwhile */
 	bool barrier_seen;           /* the barrier's own answer has begun */

@@ -158,6 +158,10 @@ void session_close(struct session *s, enum close_reason reason, const char *deta
 /* The same with other words than the reason's: a server's own, say. */
 void session_close_words(struct session *s, enum close_reason reason, const char *sqlstate,
                          const char *message, const char *detail);
+/* Likewise, with a hint that is not the reason's. */
+struct message_error;
+void session_close_error(struct session *s, enum close_reason reason,
+                         const struct message_error *e);
 /* End what it asks with an ERROR instead of a server's answer; the session goes on. Only while it
  * waits. */
 void session_fail_request(struct session *s, const char *sqlstate, const char *message);
