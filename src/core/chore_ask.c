@@ -59,21 +59,21 @@ static const char *value_of(const struct server *srv)
 	return name_of(srv) + strlen(name_of(srv)) + 1;
 }
 
+#define ASK_BEGIN                                                                          \
+	"SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "                 \
+	"SELECT pg_catalog.length(pg_catalog.set_config('client_encoding', "               \
+	"pg_catalog.getdatabaseencoding(), true)), pg_catalog.length(pg_catalog.set_config("
+#define ASK_RESET                                                                          \
+	", (SELECT reset_val FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) "    \
+	"OPERATOR(pg_catalog.=) pg_catalog.lower("
+#define ASK_SET ")), true)), pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config("
+#define ASK_END ", true), pg_catalog.getdatabaseencoding()), 'hex')"
+
 /* As in a new session: whatever has been set there is led back first, as DateStyle is completed by what was in force; and
  * an error is told in the encoding that the value has. Of what is set nothing outlives the query. */
 static enum err put_question(struct buf *sql, const char *name, const char *value)
 {
-	static const char *const parts[] = {
-		"SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; "
-		"SELECT pg_catalog.length(pg_catalog.set_config('client_encoding', "
-		"pg_catalog.getdatabaseencoding(), true)), "
-		"pg_catalog.length(pg_catalog.set_config(",
-		", (SELECT reset_val FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) "
-		"OPERATOR(pg_catalog.=) pg_catalog.lower(",
-		")), true)), pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(",
-		", ",
-		", true), pg_catalog.getdatabaseencoding()), 'hex')",
-	};
+	static const char *const parts[] = { ASK_BEGIN, ASK_RESET, ASK_SET, ", ", ASK_END };
 	const char *const literals[] = { name, name, name, value };
 	enum err rc = ERR_OK;
 	size_t i;
