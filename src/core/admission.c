@@ -15,6 +15,7 @@
 #include "pgseal/core/cancel.h"
 #include "pgseal/core/replication.h"
 #include "pgseal/core/worker.h"
+#include "pgseal/tls/context.h"
 #include "pgseal/tls/names.h"
 #include "pgseal/wire/message.h"
 
@@ -300,12 +301,32 @@ static void send_off(struct visitor *v)
 	worker_post_session(least_loaded(v->gate->crew), s);
 }
 
+/* What is in force now decides, not what was when it came. */
+static enum err follow_site(struct visitor *v, struct errbuf *why)
+{
+	struct site *now = v->gate->site, *before = v->site;
+	SSL *ssl = v->s->stream.ssl;
+	enum err rc = ERR_OK;
+
+	if (now == before)
+		return ERR_OK;
+	if (ssl != NULL && now->client_tls != NULL)
+		rc = tls_verify_again(ssl, now->client_tls, why);
+	v->site = site_hold(now);
+	site_release(before);
+	return rc;
+}
+
 /* ---- a StartupMessage ---- */
 
 static void admit(struct visitor *v, struct startup *st)
 {
 	struct errbuf why;
 
+	if (follow_site(v, &why) != ERR_OK) {
+		deny(v, REFUSAL_IDENTITY, st, why.text);
+		return;
+	}
 	if (v->s->identity == NULL && identify(v, &v->s->identity, &why) != ERR_OK) {
 		deny(v, REFUSAL_IDENTITY, st, why.text);
 		return;
@@ -392,7 +413,8 @@ void admission_cancel(struct visitor *v, const struct startup_packet *p)
 	req->secret_len = key.secret.len;
 	memcpy(req->secret, key.secret.at, key.secret.len);
 	/* Over TLS it must be the same identity; a certificate that is nobody's cancels nothing. */
-	if (v->s->stream.ssl != NULL && identify_certificate(v, &req->identity, &why) != ERR_OK) {
+	if (follow_site(v, &why) != ERR_OK ||
+	    (v->s->stream.ssl != NULL && identify_certificate(v, &req->identity, &why) != ERR_OK)) {
 		log_info(LOG_CANCEL, 0, "refused: %s", quote_str(why.text).s);
 		visitor_count(v, REFUSAL_CANCEL, why.text);
 		free(req);

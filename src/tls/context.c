@@ -359,3 +359,32 @@ enum err tls_client_context(const struct settings *s, struct place at, struct re
 	*out = b.ctx;
 	return ERR_OK;
 }
+
+/* ---- once more ---- */
+
+static bool is_valid(X509_STORE_CTX *store, const SSL *ssl, SSL_CTX *ctx)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+
+	return cert != NULL &&
+	       X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(ctx), cert,
+	                           SSL_get_peer_cert_chain(ssl)) == 1 &&
+	       X509_STORE_CTX_set_default(store, "ssl_client") == 1 &&
+	       X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(store), SSL_CTX_get0_param(ctx)) == 1 &&
+	       X509_verify_cert(store) == 1;
+}
+
+enum err tls_verify_again(const SSL *ssl, SSL_CTX *ctx, struct errbuf *why)
+{
+	X509_STORE_CTX *store = X509_STORE_CTX_new();
+	enum err rc = ERR_OK;
+
+	if (store == NULL)
+		return err_set(why, ERR_NO_MEMORY, "out of memory");
+	if (!is_valid(store, ssl, ctx))
+		rc = err_set(why, ERR_DENIED, "certificate does not verify any more: %s",
+		             X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+	X509_STORE_CTX_free(store);
+	ERR_clear_error();
+	return rc;
+}

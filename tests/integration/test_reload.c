@@ -10,6 +10,7 @@
 #include <openssl/x509.h>
 
 #include "tests/integration/crowd.h"
+#include "tests/integration/guest.h"
 #include "tests/integration/rig_priv.h"
 
 TestSuite(reload, .timeout = 120);
@@ -286,5 +287,51 @@ Test(reload, of_another_authority_refuses_new_clients_and_keeps_the_old)
 	PQfinish(late);
 	cr_assert_str_eq(rig_query(conn, "SELECT 'on'").s, "on");
 	PQfinish(conn);
+	rig_stop(rig);
+}
+
+/* --- who is on the doorstep: handshake done, nothing said yet --- */
+
+static void is_judged(struct guest *g, const char *sqlstate)
+{
+	struct guest_answer answer;
+
+	guest_login(g, "alice", "app");
+	guest_answer(g, &answer);
+	cr_assert_str_eq(answer.sqlstate, sqlstate, "%s", answer.message);
+	cr_assert_eq(answer.ready, sqlstate[0] == '\0');
+	guest_leave(g);
+}
+
+Test(reload, judges_who_is_on_the_doorstep_by_the_rules_in_force)
+{
+	struct guest first, second, third;
+
+	rig = rig_start(NULL, NULL, "alice = cn:alice roles=alice\n");
+	first = guest_tls(rig, "alice");
+	second = guest_tls(rig, "alice");
+	third = guest_tls(rig, "bob");
+	rig_configure(rig, NULL, NULL, "bob = cn:bob roles=alice\n");
+	cr_assert(rig_reload(rig, NULL));
+	is_judged(&first, "28000");
+	is_judged(&third, "");
+	rig_configure(rig, NULL, NULL, "alice = cn:alice roles=alice\n");
+	cr_assert(rig_reload(rig, NULL));
+	is_judged(&second, "");
+	rig_stop(rig);
+}
+
+Test(reload, judges_who_is_on_the_doorstep_by_the_authority_in_force)
+{
+	struct guest first, second;
+
+	rig = rig_start(NULL, NULL, NULL);
+	first = guest_tls(rig, "alice");
+	second = guest_tls(rig, "alice");
+	take_new("client_tls_ca_file = @pki@/bob.crt\n", NULL);
+	is_judged(&first, "28000");
+	cr_assert(rig_log_contains(rig, "does not verify any more"));
+	take_new(NULL, NULL);
+	is_judged(&second, "");
 	rig_stop(rig);
 }

@@ -40,6 +40,10 @@ enum err tls_files_copy(struct tls_files *to, const struct tls_files *from) MUST
 enum err tls_client_context(const struct settings *s, struct place at, struct report *rep,
                             SSL_CTX **out, struct tls_files *files) MUST_CHECK;
 
+/* Verify what ssl's peer has shown once more, by another context than that of its handshake. ERR_DENIED with the reason,
+ * ERR_NO_MEMORY. */
+enum err tls_verify_again(const SSL *ssl, SSL_CTX *ctx, struct errbuf *why) MUST_CHECK;
+
 /* Check the files that libpq will open for the server leg (server_tls_*), the same way; no context. */
 void tls_check_server_files(const char *ca, const char *cert, const char *key, struct place at,
                             struct report *rep, struct tls_files *files);
