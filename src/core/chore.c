@@ -250,7 +250,8 @@ static enum chore_next barrier_message(struct server *srv, char type, const uint
 static void too_late(void *arg)
 {
 	struct server *srv = arg;
-	const char *why = "could not be cleaned up in time behind a client that left";
+	const char *why =
+		"could not be cleaned up in time behind a client that left, or ended no message";
 
 	if (srv->chore == CHORE_CHECK)
 		why = "no answer to server_check_query";
@@ -450,6 +451,16 @@ void chore_clean_orphan(struct server *srv)
 	server_set_state(srv, SERVER_CLEANING);
 	srv->chore = CHORE_DRAIN;
 	chore_clean_on(srv);
+}
+
+void chore_hear_out(struct server *srv)
+{
+	if (srv->state != SERVER_IDLE || (srv->kept.len == 0 && srv->passing == 0))
+		return;
+	server_set_state(srv, SERVER_CLEANING);
+	srv->chore = CHORE_DRAIN;
+	if (chore_arm_deadline(srv) != ERR_OK)
+		server_close(srv, "out of memory");
 }
 
 void chore_clean(struct server *srv, bool half_sent, bool cancel)

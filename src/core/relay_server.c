@@ -99,6 +99,16 @@ static void report_idle(struct server *srv, const char *name, const char *value)
 		pool_renew(srv, name, value);
 }
 
+/* PostgreSQL reports about 15, and extensions a few: who reports more wants to cost time and memory. */
+#define REPORTED_MAX 200u
+#define REPORTED_MAX_BYTES (256u * 1024)
+
+static bool tells_too_much(const struct server *srv)
+{
+	return params_count(srv->reported) > REPORTED_MAX ||
+	       params_flat(srv->reported).len > REPORTED_MAX_BYTES;
+}
+
 /* *ours: the client knows it already. */
 static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t len, bool *ours)
 {
@@ -109,6 +119,8 @@ static enum err learn_parameter(struct server *srv, const uint8_t *body, size_t 
 
 	if (rc == ERR_OK)
 		rc = params_put(t, &srv->reported, (const char *)name.at, (const char *)value.at);
+	if (rc == ERR_OK && tells_too_much(srv))
+		return ERR_PARAMETERS;
 	srv->reading_known = false;
 	/* What comes of a setup was asked for: where it differs from what the client knows shows in the end. */
 	if (rc == ERR_OK && (srv->chore == CHORE_SETUP || srv->steps.setup > 0))
@@ -514,6 +526,7 @@ static void server_readable(void *arg)
 		stream_why(&srv->stream, why, sizeof(why));
 		relay_ruin(srv, srv->fatal ? CLOSE_SERVER_FATAL : CLOSE_SERVER_LOST, why);
 	} else {
+		chore_hear_out(srv);
 		relay_settle(srv);
 	}
 }

@@ -13,24 +13,25 @@
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 
 /* number, text for people */
-#define ERR_TABLE(X)                                                   \
-	X(ERR_OK, "no error")                                          \
-	X(ERR_NO_MEMORY, "out of memory")                              \
-	X(ERR_NO_DESCRIPTORS, "out of file descriptors")               \
-	X(ERR_IO, "input/output error")                                \
-	X(ERR_CLOSED, "closed by the peer")                            \
-	X(ERR_TIMEOUT, "deadline passed")                              \
-	X(ERR_NOT_FOUND, "not found")                                  \
-	X(ERR_DENIED, "not allowed")                                   \
-	X(ERR_SYNTAX, "malformed")                                     \
-	X(ERR_RANGE, "out of range")                                   \
-	X(ERR_CONFIG, "configuration refused")                         \
-	X(ERR_TLS, "TLS failure")                                      \
-	X(ERR_WIRE_SHORT, "message shorter than its contents")         \
-	X(ERR_WIRE_LIMIT, "message longer than allowed")               \
-	X(ERR_WIRE_TYPE, "message type not expected here")             \
-	X(ERR_WIRE_FORMAT, "message contents malformed")               \
-	X(ERR_POOL_PAUSED, "pool is paused")                           \
+#define ERR_TABLE(X)                                             \
+	X(ERR_OK, "no error")                                    \
+	X(ERR_NO_MEMORY, "out of memory")                        \
+	X(ERR_NO_DESCRIPTORS, "out of file descriptors")         \
+	X(ERR_IO, "input/output error")                          \
+	X(ERR_CLOSED, "closed by the peer")                      \
+	X(ERR_TIMEOUT, "deadline passed")                        \
+	X(ERR_NOT_FOUND, "not found")                            \
+	X(ERR_DENIED, "not allowed")                             \
+	X(ERR_SYNTAX, "malformed")                               \
+	X(ERR_RANGE, "out of range")                             \
+	X(ERR_CONFIG, "configuration refused")                   \
+	X(ERR_TLS, "TLS failure")                                \
+	X(ERR_WIRE_SHORT, "message shorter than its contents")   \
+	X(ERR_WIRE_LIMIT, "message longer than allowed")         \
+	X(ERR_PARAMETERS, "more parameters than any server has") \
+	X(ERR_WIRE_TYPE, "message type not expected here")       \
+	X(ERR_WIRE_FORMAT, "message contents malformed")         \
+	X(ERR_POOL_PAUSED, "pool is paused")                     \
 	X(ERR_LIMIT, "limit reached")
 
 enum err {

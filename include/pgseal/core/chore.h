@@ -48,6 +48,8 @@ bool chore_spells(const struct server *srv, const char *name, const char *value)
 bool chore_spells_name(const struct server *srv, const char *name);
 /* It ends: whoever waits for its answer gets none. */
 void chore_spells_no_more(struct server *srv);
+/* If it idles and has begun to say something, nobody gets it until that is whole; it comes back likewise. */
+void chore_hear_out(struct server *srv);
 /* Is there anything to be done about it before somebody else gets it, or before it idles? */
 bool chore_is_due(const struct server *srv);
 /* It idles, and whoever used it has gone: clean it. It comes back by pool_release, or is closed. */
