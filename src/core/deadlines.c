@@ -1,6 +1,7 @@
 #include "pgseal/core/deadlines.h"
 
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "pgseal/base/log.h"
 #include "pgseal/core/cancel.h"
@@ -128,20 +129,29 @@ static const struct limit {
 	size_t offset; /* in struct terms */
 	usec_t (*since)(const struct session *s);
 	void (*reached)(struct session *s);
+	bool idles; /* the client must have sent nothing */
 } limits[] = {
-	{ offsetof(struct terms, cancel_wait_timeout), stopped_since, cut_query },
-	{ offsetof(struct terms, query_wait_notify), wait_since, tell_wait },
-	{ offsetof(struct terms, query_timeout), query_since, stop_query },
-	{ offsetof(struct terms, transaction_timeout), transaction_since, end_transaction },
+	{ offsetof(struct terms, cancel_wait_timeout), stopped_since, cut_query, false },
+	{ offsetof(struct terms, query_wait_notify), wait_since, tell_wait, false },
+	{ offsetof(struct terms, query_timeout), query_since, stop_query, false },
+	{ offsetof(struct terms, transaction_timeout), transaction_since, end_transaction, false },
 	{ offsetof(struct terms, idle_transaction_timeout), idle_transaction_since,
-	  end_idle_transaction },
-	{ offsetof(struct terms, client_idle_timeout), idle_since, end_idle },
+	  end_idle_transaction, true },
+	{ offsetof(struct terms, client_idle_timeout), idle_since, end_idle, true },
 };
 #define LIMITS (sizeof(limits) / sizeof(limits[0]))
 
 static usec_t limit_of(const struct pool *p, const struct limit *row)
 {
 	return *(const usec_t *)((const char *)&p->terms + row->offset);
+}
+
+/* It lies in the socket, as this turn has not come that far. */
+static bool has_sent(const struct session *s)
+{
+	char byte;
+
+	return recv(s->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* Do what is due; the next moment at which something could be, if that is before *next. */
@@ -153,7 +163,10 @@ static void look_at(struct session *s, usec_t *next)
 	for (row = limits; row < limits + LIMITS && s->state != SESSION_CLOSING; row++) {
 		if ((limit = limit_of(s->pool, row)) == 0 || (since = row->since(s)) == 0)
 			continue;
-		if (now_of(s) - since >= limit) {
+		if (now_of(s) - since >= limit && row->idles && has_sent(s)) {
+			since = now_of(s);
+			limit = LATE_LEAST_US;
+		} else if (now_of(s) - since >= limit) {
 			row->reached(s);
 			since = now_of(s); /* what may follow is the first row's */
 			limit = limit_of(s->pool, &limits[0]);

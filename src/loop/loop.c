@@ -39,6 +39,8 @@ struct timer {
 	struct loop *loop;
 	void (*due)(void *arg);
 	void *arg;
+	usec_t at;  /* when it is due */
+	bool again; /* it came so late that descriptors are looked at first */
 	struct event event;
 };
 
@@ -197,12 +199,23 @@ void watch_free(struct watch *w)
 
 /* ---- timers ---- */
 
+/* Behind a timer that is that late the process was held up, stopped say, and epoll_wait may have come back without a
+ * word of what had come meanwhile: that goes first. */
+#define HELD_UP_US (100 * USEC_PER_MS)
+
 static void timer_due(evutil_socket_t fd, short what, void *arg)
 {
+	static const struct timeval at_once = { 0, 0 };
 	struct timer *t = arg;
 
 	(void)fd;
 	(void)what;
+	if (!t->again && loop_now(t->loop) - t->at > HELD_UP_US) {
+		t->again = true;
+		event_add(&t->event, &at_once);
+		return;
+	}
+	t->again = false;
 	t->due(t->arg);
 }
 
@@ -226,6 +239,8 @@ void timer_set(struct timer *t, usec_t delay)
 
 	if (delay < 0)
 		delay = 0;
+	t->at = loop_now(t->loop) + delay;
+	t->again = false;
 	tv.tv_sec = (time_t)(delay / USEC_PER_SEC);
 	tv.tv_usec = (suseconds_t)(delay % USEC_PER_SEC);
 	event_add(&t->event, &tv);

@@ -1,5 +1,6 @@
 /* query_timeout, transaction_timeout, idle_transaction_timeout, client_idle_timeout and
  * cancel_wait_timeout: each acts on whom it is meant for, not before its time, and on nobody else. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -544,6 +545,41 @@ Test(timeouts, who_asks_now_and_then_is_no_idle_client)
 	}
 	cr_assert_eq(rig_log_count(rig, "client_idle_timeout"), 0);
 	PQfinish(conn);
+	rig_stop(rig);
+}
+
+/* More than one look at the descriptors tells of. */
+#define PUNCTUAL 40
+
+/* What came while pgseal itself stood still came in time. */
+Test(timeouts, who_sent_in_time_while_we_were_held_up_is_no_idle_client)
+{
+	PGconn *conns[PUNCTUAL], *slow;
+
+	start("to_held_up", "client_idle_timeout = 1s\nquery_timeout = 2s\n", "pool_size=3", "");
+	for (int i = 0; i < PUNCTUAL; i++)
+		conns[i] = join();
+	slow = join();
+	for (int i = 0; i < PUNCTUAL; i++)
+		rig_exec(conns[i], "SELECT 1");
+	cr_assert(PQsendQuery(slow, "SELECT 'slow' FROM pg_sleep(0.5)"));
+	cr_assert(rig_admin_wait(
+		"SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%slow%sleep%' "
+		"AND state = 'active' AND datname = 'to_held_up'",
+		"1", RIG_PATIENCE_MS));
+	rig_signal(rig, SIGSTOP);
+	for (int i = 0; i < PUNCTUAL; i++)
+		cr_assert(PQsendQuery(conns[i], "SELECT 'here'"));
+	pass(3000);
+	rig_signal(rig, SIGCONT);
+	for (int i = 0; i < PUNCTUAL; i++)
+		cr_assert_str_eq(rig_scalar(conns[i]).s, "here", "%d: %s", i,
+		                 PQerrorMessage(conns[i]));
+	cr_assert_str_eq(rig_scalar(slow).s, "slow");
+	cr_assert_not(rig_log_contains(rig, "query_timeout: "));
+	for (int i = 0; i < PUNCTUAL; i++)
+		PQfinish(conns[i]);
+	PQfinish(slow);
 	rig_stop(rig);
 }
 
