@@ -1,8 +1,11 @@
 #include "pgseal/loop/login.h"
 
 #include <ctype.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "pgseal/base/bytes.h"
 #include "pgseal/loop/hosts.h"
@@ -120,6 +123,20 @@ static void login_wait(struct login *l, unsigned events)
 		login_fail(l, "out of memory");
 }
 
+/* Longest that a server may be about a login, in bytes: a chain of certificates is the most of it. libpq keeps parameters
+ * and notifications for as long as the connection lives. */
+#define LOGIN_BYTES_MAX (1024u * 1024)
+
+static bool says_too_much(const struct login *l)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	/* Over a Unix socket nobody counts. */
+	return getsockopt(PQsocket(l->conn), IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_bytes_received > LOGIN_BYTES_MAX;
+}
+
 static void login_ready(void *arg, unsigned events)
 {
 	struct login *l = arg;
@@ -137,6 +154,8 @@ static void login_ready(void *arg, unsigned events)
 		login_free(l);
 	} else if (status == PGRES_POLLING_FAILED) {
 		login_fail(l, PQerrorMessage(l->conn));
+	} else if (says_too_much(l)) {
+		login_fail(l, "the server has sent more than 1 MB and is not ready for queries");
 	} else {
 		login_wait(l, status == PGRES_POLLING_READING ? LOOP_READ : LOOP_WRITE);
 	}

@@ -19,6 +19,7 @@ static struct rig *rig;
 static atomic_bool speak; /* who was asked to says half a message now, */
 static atomic_bool end;   /* and the other half */
 static atomic_int spoken;
+static atomic_bool flood; /* whoever logs in is sent notifications instead of ReadyForQuery */
 
 /* --- the impostor: in its thread no assertion may be made --- */
 
@@ -52,6 +53,18 @@ static void say_in_two_parts(SSL *ssl)
 	SSL_write(ssl, warning + half, (int)(whole - half));
 }
 
+static void flood_with_notifications(SSL *ssl, struct script *say)
+{
+	static const char notification[] = "\0\0\0\1channel\0payload";
+
+	script_put(say, 'R', "\0\0\0\0", 4);
+	impostor_tell(ssl, say);
+	do {
+		while (say->len < sizeof(say->at) / 2)
+			script_put(say, 'A', notification, sizeof(notification));
+	} while (SSL_write(ssl, say->at, (int)say->len) > 0);
+}
+
 static void answer(SSL *ssl, struct script *say, const char *query)
 {
 	if (strcmp(query, "names") == 0)
@@ -73,6 +86,8 @@ static void *serve(void *arg)
 
 	free(arg);
 	if (ssl != NULL && impostor_hear(ssl, true, body, sizeof(body)) != 0) {
+		if (flood)
+			flood_with_notifications(ssl, say);
 		impostor_put_welcome(say);
 		impostor_tell(ssl, say);
 		while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X')
@@ -176,5 +191,23 @@ Test(unruly, half_of_a_message_that_is_all_costs_the_server)
 	cr_assert_eq(impostor.connections, 2);
 	PQfinish(conn);
 	end = true;
+	stop();
+}
+
+/* libpq would keep them all. */
+Test(unruly, notifications_without_end_are_no_login)
+{
+	PGconn *conn;
+
+	flood = true;
+	start("pool_size=1");
+	conn = PQconnectStart(rig_conninfo(rig, "alice", "").s);
+	while (!rig_wait_log(rig, "login failed: .*more than 1 MB", 10))
+		PQconnectPoll(conn);
+	PQfinish(conn);
+	flood = false;
+	conn = rig_connect(rig, "");
+	works(conn);
+	PQfinish(conn);
 	stop();
 }
