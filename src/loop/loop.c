@@ -97,6 +97,7 @@ struct event_base *loop_base(struct loop *loop)
 
 void loop_run(struct loop *loop, void (*end_of_turn)(void *arg), void *arg)
 {
+	loop->now = 0; /* somebody asked while all of this was made: that may be long ago when the first turn begins */
 	while (!loop->stop) {
 		event_base_loop(loop->base, EVLOOP_ONCE);
 		end_of_turn(arg);
