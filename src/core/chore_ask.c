@@ -178,13 +178,16 @@ static enum err note_error(struct server *srv, struct bytes body)
 	const struct bytes fields[] = { view.sqlstate, view.message, view.detail, view.hint };
 	size_t i;
 
+	/* Whatever else it is, the end of the answer says that there was none. */
+	if (rc != ERR_OK || !is_refusal(view.sqlstate))
+		return rc;
 	for (i = 0; rc == ERR_OK && i < sizeof(fields) / sizeof(fields[0]); i++) {
 		rc = buf_append(&words, fields[i].at, fields[i].len);
 		if (rc == ERR_OK)
 			rc = buf_append(&words, "", 1);
 	}
 	if (rc == ERR_OK)
-		note(srv, is_refusal(view.sqlstate) ? SPELLING_REFUSED : SPELLING_UNSEEN, &words);
+		note(srv, SPELLING_REFUSED, &words);
 	buf_free(&words);
 	return rc;
 }

@@ -84,7 +84,8 @@ enum spelling session_spelling(const struct session *s, const struct params *gre
 		if (words != NULL)
 			words->len = 0;
 		how = spellings_find(all, own->name, p->value, since, words);
-		if (how == SPELLING_REFUSED || (how == SPELLING_UNKNOWN && found != how)) {
+		if (how == SPELLING_REFUSED ||
+		    (how == SPELLING_UNKNOWN && found == SPELLING_SHOWN)) {
 			*which = (struct param){ own->name, p->value };
 			found = how;
 		}
@@ -96,14 +97,15 @@ enum spelling session_spelling(const struct session *s, const struct params *gre
 static enum err ask_spelled(struct session *s, const struct startup_param *p)
 {
 	const struct param *own = reported_as(s->told, p);
-	struct buf shown = { 0 };
+	const char *value = p->value;
+	struct buf text = { 0 };
 	enum err rc;
 
-	if (own == NULL || spellings_find(route_spellings(s->route), own->name, p->value, 0,
-	                                  &shown) != SPELLING_SHOWN)
-		return ask(s, p->name, p->value);
-	rc = ask(s, p->name, (const char *)shown.at);
-	buf_free(&shown);
+	if (own != NULL && spellings_find(route_spellings(s->route), own->name, p->value, s->since,
+	                                  &text) == SPELLING_SHOWN)
+		value = (const char *)text.at;
+	rc = ask(s, p->name, value);
+	buf_free(&text);
 	return rc;
 }
 
