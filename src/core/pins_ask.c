@@ -8,7 +8,7 @@
 
 #include "pgseal/core/follow.h"
 #include "pgseal/core/pool.h"
-#include "pgseal/wire/reader.h"
+#include "pgseal/wire/message.h"
 
 /* ---- the question ---- */
 
@@ -124,26 +124,15 @@ enum err pins_question(struct server *srv, struct buf *sql)
 
 #define COLUMNS 4
 #define VALUE_MAX 8192
-#define LENGTH_NULL UINT32_MAX
 
 /* A column's text with its end; false: NULL, or it does not fit. */
-static bool take_text(struct reader *r, char *out, size_t size)
+static bool copy_text(struct bytes column, char *out, size_t size)
 {
-	const uint8_t *at;
-	uint32_t len;
-
-	if (!reader_u32(r, &len) || len >= size || !reader_take(r, len, &at))
+	if (column.at == NULL || column.len >= size)
 		return false;
-	memcpy(out, at, len);
-	out[len] = '\0';
+	memcpy(out, column.at, column.len);
+	out[column.len] = '\0';
 	return true;
-}
-
-static bool is_long(struct reader r, size_t size)
-{
-	uint32_t len;
-
-	return reader_u32(&r, &len) && len != LENGTH_NULL && len >= size;
 }
 
 /* What PostgreSQL does not list has a value from when it was set first, '' after a reset; a role is none. */
@@ -172,22 +161,22 @@ static const char *as_written(const struct server *srv, const char *name, const 
 	return found;
 }
 
-static enum err setting_row(struct server *srv, struct reader *r)
+static enum err setting_row(struct server *srv, const struct bytes *columns)
 {
 	char name[SQL_NAME_MAX + 1], value[2 * VALUE_MAX + 1], source[32];
 	bool has_source;
 
-	if (!take_text(r, name, sizeof(name)))
+	if (!copy_text(columns[1], name, sizeof(name)))
 		return ERR_WIRE_FORMAT;
 	if (pins_of_transaction(name)) /* our question has set those */
 		return ERR_OK;
-	if (is_long(*r, sizeof(value))) { /* too long to follow anybody */
+	if (columns[2].len >= sizeof(value)) { /* too long to follow anybody */
 		srv->pins.found |= BIT(PIN_SETTING);
 		return ERR_OK;
 	}
-	if (!take_text(r, value, sizeof(value)))
+	if (!copy_text(columns[2], value, sizeof(value)))
 		return follow_reset(srv, name);
-	has_source = take_text(r, source, sizeof(source));
+	has_source = copy_text(columns[3], source, sizeof(source));
 	if (!bytes_unhex(value))
 		return ERR_WIRE_FORMAT;
 	if (has_source && strcmp(source, "role") == 0) {
@@ -201,11 +190,12 @@ static enum err setting_row(struct server *srv, struct reader *r)
 	return follow_set(srv, name, as_written(srv, name, value));
 }
 
-static enum err own_row(struct server *srv, struct reader *r)
+static enum err own_row(struct server *srv, const struct bytes *columns)
 {
 	char name[SQL_NAME_MAX + 1], value[32];
 
-	if (!take_text(r, name, sizeof(name)) || !take_text(r, value, sizeof(value)))
+	if (!copy_text(columns[1], name, sizeof(name)) ||
+	    !copy_text(columns[2], value, sizeof(value)))
 		return ERR_WIRE_FORMAT;
 	pool_renew(srv, name, value);
 	return ERR_OK;
@@ -213,21 +203,21 @@ static enum err own_row(struct server *srv, struct reader *r)
 
 enum err pins_row(struct server *srv, struct bytes body)
 {
-	struct reader r = reader_of(body);
-	uint16_t columns;
+	struct bytes columns[COLUMNS];
 	char what[8], pin[8];
 
-	if (!reader_u16(&r, &columns) || columns != COLUMNS || !take_text(&r, what, sizeof(what)))
+	if (message_read_row(body, columns, COLUMNS) != ERR_OK ||
+	    !copy_text(columns[0], what, sizeof(what)))
 		return ERR_WIRE_FORMAT;
 	if (strcmp(what, "set") == 0)
-		return setting_row(srv, &r);
+		return setting_row(srv, columns);
 	if (strcmp(what, "own") == 0)
-		return own_row(srv, &r);
+		return own_row(srv, columns);
 	if (strcmp(what, "lost") == 0) {
 		copies_set_all_lost(&srv->copies);
 		return ERR_OK;
 	}
-	if (!take_text(&r, pin, sizeof(pin)) || pin[0] < '0' || pin[0] >= '0' + PINS)
+	if (!copy_text(columns[1], pin, sizeof(pin)) || pin[0] < '0' || pin[0] >= '0' + PINS)
 		return ERR_WIRE_FORMAT;
 	srv->pins.found |= BIT(pin[0] - '0');
 	return ERR_OK;

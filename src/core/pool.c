@@ -187,6 +187,13 @@ void pool_enqueue(struct pool *p, struct session *s)
 	plan_wait(p, s->state == SESSION_GREETING ? timer_set : timer_set_once);
 }
 
+struct session *pool_waiter(struct session *s, enum session_state state)
+{
+	while (s != NULL && s->state != state)
+		s = TAILQ_NEXT(s, wait_link);
+	return s;
+}
+
 void pool_forget(struct pool *p, struct session *s)
 {
 	bool first = TAILQ_FIRST(&p->waiters) == s;
@@ -404,16 +411,6 @@ static void hand_over(struct pool *p, struct server *srv, size_t other)
 		atomic_compare_exchange_strong(&mark->oldest_wait, &none, since);
 }
 
-static struct session *first_waiting(struct pool *p)
-{
-	struct session *s;
-
-	TAILQ_FOREACH (s, &p->waiters, wait_link)
-		if (s->state == SESSION_WAITING)
-			return s;
-	return NULL;
-}
-
 /* Give idle servers to whom they are due, while there is anybody. The newest is the one that came free
  * just now, if one did. Who waits to be greeted has something asked, and needs no server. */
 static void deal(struct pool *p)
@@ -428,7 +425,7 @@ static void deal(struct pool *p)
 		if (other < 0 && s != NULL && s->state == SESSION_GREETING) {
 			if (pool_greet_all(p) || pool_asks_greeting(p, srv))
 				continue;
-			s = first_waiting(p);
+			s = pool_waiter(s, SESSION_WAITING);
 			other = due_elsewhere(p, s);
 		}
 		if (other < 0 && s == NULL) {

@@ -19,12 +19,12 @@ static usec_t now_of(const struct pool *p)
 
 struct session *pool_first_greeting(struct pool *p)
 {
-	struct session *s;
+	return pool_waiter(TAILQ_FIRST(&p->waiters), SESSION_GREETING);
+}
 
-	TAILQ_FOREACH (s, &p->waiters, wait_link)
-		if (s->state == SESSION_GREETING)
-			return s;
-	return NULL;
+static struct session *next_greeting(const struct session *s)
+{
+	return pool_waiter(TAILQ_NEXT(s, wait_link), SESSION_GREETING);
 }
 
 /* ---- what is known ---- */
@@ -70,20 +70,7 @@ static bool counts(const struct server *srv)
 	       route_replication(srv->route) == NULL;
 }
 
-static void replace_if_unwanted(struct server *srv, const char *name, const char *value);
-
-void pool_learn(struct server *srv)
-{
-	struct pool *p = srv->pool;
-
-	replace_if_unwanted(srv, "", NULL);
-	if (!counts(srv))
-		return;
-	set_greeting(p, srv->reported);
-	route_note_spoken(p->route, now_of(p));
-	pool_greet_all(p);
-	pool_wake_others(p);
-}
+/* ---- what is wanted ---- */
 
 static bool is_on(const char *value)
 {
@@ -142,6 +129,21 @@ static void replace_if_unwanted(struct server *srv, const char *name, const char
 	route_forget_spoken(p->route);
 	for (i = 0; i < crew->worker_count; i++)
 		worker_post_look(crew->workers[i], p->route);
+}
+
+/* ---- what they teach ---- */
+
+void pool_learn(struct server *srv)
+{
+	struct pool *p = srv->pool;
+
+	replace_if_unwanted(srv, "", NULL);
+	if (!counts(srv))
+		return;
+	set_greeting(p, srv->reported);
+	route_note_spoken(p->route, now_of(p));
+	pool_greet_all(p);
+	pool_wake_others(p);
 }
 
 void pool_renew(struct server *srv, const char *name, const char *value)
@@ -292,14 +294,10 @@ bool pool_asks_spelling(const struct pool *p)
 static bool asks_spelling(struct pool *p, struct server *srv)
 {
 	struct param which;
-	struct session *s;
-	unsigned seen = 0;
+	struct session *s = pool_first_greeting(p);
+	unsigned seen;
 
-	TAILQ_FOREACH (s, &p->waiters, wait_link) {
-		if (s->state != SESSION_GREETING)
-			continue;
-		if (seen++ == LOOK_MAX)
-			break;
+	for (seen = 0; s != NULL && seen < LOOK_MAX; seen++, s = next_greeting(s)) {
 		if (spelling_of(p, s, &which, NULL) != SPELLING_UNKNOWN ||
 		    is_being_asked(p, &which))
 			continue;
@@ -382,17 +380,12 @@ static bool has_waited(const struct pool *p, const struct session *s)
 
 static struct session *next_to_greet(struct pool *p, bool from_memory)
 {
-	struct session *s;
-	unsigned seen = 0;
+	struct session *s = pool_first_greeting(p);
+	unsigned seen;
 
-	TAILQ_FOREACH (s, &p->waiters, wait_link) {
-		if (s->state != SESSION_GREETING)
-			continue;
-		if (seen++ == LOOK_MAX)
-			break;
+	for (seen = 0; s != NULL && seen < LOOK_MAX; seen++, s = next_greeting(s))
 		if (is_ready(p, s, s->since) || (from_memory && has_waited(p, s)))
 			return s;
-	}
 	return NULL;
 }
 

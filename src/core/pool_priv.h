@@ -32,6 +32,8 @@ void pool_unthrottle(struct pool *p, struct session *s);
 enum err pool_come_to_terms(struct pool *p) MUST_CHECK;
 /* Arm the sweep for the first idle server to reach a limit. */
 void pool_plan_sweep(struct pool *p, void (*set)(struct timer *t, usec_t delay));
+/* s, or the first behind it in the queue, that is in this state; NULL: none. */
+struct session *pool_waiter(struct session *s, enum session_state state);
 /* Into the queue, to its place by age. Its state says so already. */
 void pool_enqueue(struct pool *p, struct session *s);
 

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
@@ -12,7 +11,6 @@
 #include "pgseal/base/log.h"
 #include "pgseal/core/pool.h"
 #include "pgseal/core/relay.h"
-#include "pgseal/core/replication.h"
 #include "pgseal/core/troubles.h"
 #include "pgseal/core/worker.h"
 #include "pgseal/wire/frame.h"

@@ -153,6 +153,37 @@ void impostor_put_fatal(struct script *say, const char *sqlstate, const char *me
 	script_put(say, 'E', body, (size_t)n + 1);
 }
 
+struct guest_of {
+	struct impostor *im;
+	int fd;
+	void (*converse)(SSL *ssl, struct script *say);
+};
+
+static void *serve(void *arg)
+{
+	struct guest_of *g = arg;
+	SSL *ssl = impostor_secure(g->im, g->fd);
+	struct script *say = calloc(1, sizeof(*say));
+
+	if (ssl != NULL)
+		g->converse(ssl, say);
+	free(say);
+	SSL_free(ssl);
+	close(g->fd);
+	free(g);
+	return NULL;
+}
+
+void impostor_serve(struct impostor *im, int fd, void (*converse)(SSL *ssl, struct script *say))
+{
+	struct guest_of *g = malloc(sizeof(*g));
+	pthread_t thread;
+
+	*g = (struct guest_of){ im, dup(fd), converse };
+	if (pthread_create(&thread, NULL, serve, g) == 0)
+		pthread_detach(thread);
+}
+
 static void *run(void *arg)
 {
 	struct impostor *im = arg;

@@ -22,6 +22,8 @@ void impostor_start(struct impostor *im, const char *cert,
                     void (*receive)(struct impostor *im, int fd), const void *arg);
 void impostor_stop(struct impostor *im);
 
+/* For `receive`: TLS, and then this conversation in a thread of its own, as several are served at once. */
+void impostor_serve(struct impostor *im, int fd, void (*converse)(SSL *ssl, struct script *say));
 /* The SSLRequest was read; NULL when none came. */
 bool impostor_asked_for_tls(int fd);
 /* SSLRequest, 'S', handshake; NULL when any of it fails. SSL_free is the caller's. */

@@ -2,10 +2,8 @@
  * server is an impostor, which counts the questions and answers them when it likes. */
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <criterion/criterion.h>
 
@@ -88,31 +86,9 @@ static void converse(SSL *ssl, struct script *say)
 	}
 }
 
-static void *serve(void *arg)
-{
-	int fd = *(int *)arg;
-	SSL *ssl = impostor_secure(&impostor, fd);
-	struct script *say = calloc(1, sizeof(*say));
-
-	free(arg);
-	if (ssl != NULL)
-		converse(ssl, say);
-	free(say);
-	SSL_free(ssl);
-	close(fd);
-	return NULL;
-}
-
-/* A thread for each, as several are served at once. */
 static void receive(struct impostor *im, int fd)
 {
-	int *own = malloc(sizeof(*own));
-	pthread_t thread;
-
-	(void)im;
-	*own = dup(fd);
-	if (pthread_create(&thread, NULL, serve, own) == 0)
-		pthread_detach(thread);
+	impostor_serve(im, fd, converse);
 }
 
 /* --- the clients --- */

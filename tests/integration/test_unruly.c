@@ -1,9 +1,7 @@
 /* Servers that say what no PostgreSQL says: they cost nobody else anything. Which of the impostor's connections does what
  * is up to its clients' queries. */
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <criterion/criterion.h>
 
@@ -76,41 +74,27 @@ static void answer(SSL *ssl, struct script *say, const char *query)
 		say_in_two_parts(ssl);
 }
 
-static void *serve(void *arg)
+static void converse(SSL *ssl, struct script *say)
 {
-	int fd = *(int *)arg;
-	SSL *ssl = impostor_secure(&impostor, fd);
-	struct script *say = calloc(1, sizeof(*say));
 	struct impostor_batch batch = { .status = 'I' };
 	char body[4096], type;
 
-	free(arg);
-	if (ssl != NULL && impostor_hear(ssl, true, body, sizeof(body)) != 0) {
-		if (flood)
-			flood_with_notifications(ssl, say);
-		impostor_put_welcome(say);
-		impostor_tell(ssl, say);
-		while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X')
-			if (type == 'Q')
-				answer(ssl, say, body);
-			else if (impostor_put_answer(say, &batch, type, body))
-				impostor_tell(ssl, say);
-	}
-	free(say);
-	SSL_free(ssl);
-	close(fd);
-	return NULL;
+	if (impostor_hear(ssl, true, body, sizeof(body)) == 0)
+		return;
+	if (flood)
+		flood_with_notifications(ssl, say);
+	impostor_put_welcome(say);
+	impostor_tell(ssl, say);
+	while ((type = impostor_hear(ssl, false, body, sizeof(body))) != 0 && type != 'X')
+		if (type == 'Q')
+			answer(ssl, say, body);
+		else if (impostor_put_answer(say, &batch, type, body))
+			impostor_tell(ssl, say);
 }
 
 static void receive(struct impostor *im, int fd)
 {
-	int *own = malloc(sizeof(*own));
-	pthread_t thread;
-
-	(void)im;
-	*own = dup(fd);
-	if (pthread_create(&thread, NULL, serve, own) == 0)
-		pthread_detach(thread);
+	impostor_serve(im, fd, converse);
 }
 
 /* --- the tests --- */
@@ -151,11 +135,12 @@ Test(unruly, names_without_end_are_nonsense)
 	stop();
 }
 
-Test(unruly, half_of_a_message_is_nothing_to_be_lent)
+/* A client, and a server that it has used, which idles and has said half a message since. */
+static PGconn *start_with_half_said(const char *keys)
 {
 	PGconn *conn;
 
-	start("pool_size=2");
+	start(keys);
 	conn = rig_connect(rig, "");
 	rig_exec(conn, "half");
 	speak = true;
@@ -163,6 +148,14 @@ Test(unruly, half_of_a_message_is_nothing_to_be_lent)
 		rig_nap();
 	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "sv_tested", "1",
 	                           RIG_PATIENCE_MS));
+	return conn;
+}
+
+Test(unruly, half_of_a_message_is_nothing_to_be_lent)
+{
+	PGconn *conn;
+
+	conn = start_with_half_said("pool_size=2");
 	/* there is another */
 	for (int i = 0; i < 3; i++)
 		works(conn);
@@ -179,14 +172,7 @@ Test(unruly, half_of_a_message_that_is_all_costs_the_server)
 {
 	PGconn *conn;
 
-	start("pool_size=1");
-	conn = rig_connect(rig, "");
-	rig_exec(conn, "half");
-	speak = true;
-	while (spoken == 0)
-		rig_nap();
-	cr_assert(rig_console_wait(rig, "SHOW POOLS", "database", "app", "sv_tested", "1",
-	                           RIG_PATIENCE_MS));
+	conn = start_with_half_said("pool_size=1");
 	works(conn);
 	cr_assert_eq(impostor.connections, 2);
 	PQfinish(conn);
